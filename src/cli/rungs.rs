@@ -12,7 +12,8 @@ use serde_json::json;
 use super::api::Api;
 use super::quantities;
 use super::terminal::{Side, TextTable, printable};
-use crate::logic::mount_names::no_mount;
+use crate::logic::mount_names::{in_a_row, no_mount};
+use crate::model::fitness::SourceFitness;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
 use crate::model::rung_name::RungName;
@@ -63,7 +64,7 @@ fn table(mount: &MountStatus, returns: bool) -> String {
             table.row(row(&number, &stream, state, heard_on));
         }
     }
-    table.render() + "\n" + &why(mount, returns) + &troubles(mount)
+    table.render() + "\n" + &why(mount, returns) + &circle(mount) + &troubles(mount)
 }
 
 /// The mount's own source, those that wait to be it, and the addresses that are asked if there is none.
@@ -119,9 +120,10 @@ fn own_source(mount: &MountStatus) -> String {
 
 /// A source that takes the place of the mount's own source in its turn.
 fn waiting_row(source: &WaitingSource) -> [String; 4] {
-    let state = match source.sends {
-        true => "waits",
-        false => "waits, and sends nothing",
+    // An older version tells no reason.
+    let state = match (source.sends, source.fitness) {
+        (false, SourceFitness::Fit) => SourceFitness::Idle.words(),
+        (_, fitness) => fitness.words(),
     };
     let stream = format!(
         "on standby at {}, priority {}",
@@ -139,7 +141,7 @@ fn why(mount: &MountStatus, returns: bool) -> String {
         let is_heard = mount
             .rungs
             .iter()
-            .any(|rung| rung.rung == order.to && rung.state == RungState::Flows);
+            .any(|rung| rung.rung == order.to && rung.state.can_be_ordered());
         let otherwise = match is_heard {
             true => "",
             false => "; that is not on air, so the best other one is heard",
@@ -175,6 +177,17 @@ fn why(mount: &MountStatus, returns: bool) -> String {
             }
         }
     }
+}
+
+/// How to end a circle of fallbacks that edits of several nodes have made together.
+fn circle(mount: &MountStatus) -> String {
+    let [.., last, _] = &mount.circle[..] else {
+        return String::new();
+    };
+    format!(
+        "its fallbacks are a circle, {}: leave one of them out, as by antiphon mount set {last} fallback=\n",
+        in_a_row(&mount.circle, "to")
+    )
 }
 
 /// A rung as the table names it.
@@ -256,7 +269,7 @@ pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String
         false => switched_to.to.to_string(),
     };
     let now = match state {
-        RungState::Flows => String::new(),
+        state if state.can_be_ordered() => String::new(),
         state => format!(
             "; it is {} now, so the best other rung is heard until it is on air",
             state.words()

@@ -9,6 +9,7 @@ pub mod domain;
 pub mod fallback;
 pub mod file_name;
 pub mod finding;
+pub mod fitness;
 pub mod format;
 pub mod geo;
 pub mod host;

@@ -75,6 +75,22 @@ fn rung_format(rung: &RungName, mounts: &Mounts, view: &MeshView) -> Option<Stre
     }
 }
 
+/// A fallback that listeners of a mount hear somewhere, and its format, with which they could not go on with this one.
+pub fn heard_in_another_format(
+    mount: &MountName,
+    own: StreamFormat,
+    mounts: &Mounts,
+    view: &MeshView,
+) -> Option<(RungName, StreamFormat)> {
+    let up = view.nodes.values().filter(|node| node.is_up());
+    let heard = up.filter_map(|node| node.rungs.get(mount));
+    let mut heard = heard.filter(|card| card.listeners > 0);
+    heard.find_map(|card| {
+        let theirs = rung_format(&card.rung, mounts, view)?;
+        (!ladder::may_follow(theirs, own)).then(|| (card.rung.clone(), theirs))
+    })
+}
+
 /// The rungs that a setting of a mount names.
 #[derive(Clone, Copy, Debug)]
 pub struct NamedRungs<'a> {

@@ -2,6 +2,7 @@
 
 mod bad;
 mod formats;
+mod junk;
 mod kept;
 mod paths;
 mod played;

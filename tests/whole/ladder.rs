@@ -1,6 +1,7 @@
 //! A mount always has something to play: its listeners hear the highest rung of its ladder that flows, and stay.
 
 mod crowd;
+mod demand;
 mod edits;
 mod encoders;
 mod formats;

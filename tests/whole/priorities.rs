@@ -1,7 +1,10 @@
 //! Several sources wait for one mount: the one with the best priority that sends is heard, at whichever nodes they are.
 
+use antiphon::model::fitness::SourceFitness;
+
 use crate::support::encoder::{Encoder, Target};
 use crate::support::http::{self, Connection};
+use crate::support::junk::{Junk, JunkSource};
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -159,6 +162,66 @@ fn a_better_source_that_sends_nothing_takes_no_place() {
     for player in &players {
         assert_eq!(runs(player).len(), 1, "{}", player.url);
     }
+}
+
+/// Waits until all nodes see a source wait, and why.
+fn wait_unfit(mesh: &TestMesh, fitness: SourceFitness) {
+    mesh.wait_each_sees(RADIO, "why it waits", |mount| {
+        mount.waiting.iter().any(|it| it.fitness == fitness)
+    });
+}
+
+#[test]
+fn a_better_source_without_known_audio_takes_no_place() {
+    let mesh = mesh();
+    let auto = source(&mesh.nodes[0], "source--priority=5", PASSWORD, FIRST[1]);
+    mesh.wait_on_air(RADIO);
+    let players = listeners(&mesh);
+    wait_hears(&players, FIRST[1]);
+    for junk in [Junk::Page, Junk::Samples] {
+        let _junk = JunkSource::start(&mesh.nodes[1], RADIO, "source", PASSWORD, junk);
+        wait_unfit(&mesh, SourceFitness::Unknown);
+        for player in &players {
+            player.wait_for_more(48_000);
+        }
+    }
+    for player in &players {
+        assert_eq!(runs(player).len(), 1, "{}", player.url);
+    }
+    // It gets no free place either while one waits that is audio.
+    let _junk = JunkSource::start(&mesh.nodes[1], RADIO, "source", PASSWORD, Junk::Page);
+    wait_unfit(&mesh, SourceFitness::Unknown);
+    let _night = source(&mesh.nodes[2], "source--priority=9", PASSWORD, FIRST[2]);
+    wait_standby(&mesh, &["n3"]);
+    drop(auto);
+    wait_hears(&players, FIRST[2]);
+}
+
+#[test]
+fn a_better_source_of_another_format_waits() {
+    let mesh = mesh();
+    let _auto = source(&mesh.nodes[0], "source--priority=5", PASSWORD, FIRST[1]);
+    mesh.wait_on_air(RADIO);
+    let players = listeners(&mesh);
+    wait_hears(&players, FIRST[1]);
+    let _aac = JunkSource::start(&mesh.nodes[1], RADIO, "source", PASSWORD, Junk::Aac);
+    wait_unfit(&mesh, SourceFitness::OtherFormat);
+    let listed = mesh.nodes[2].command("mount", &["sources", RADIO]);
+    let listed = crate::support::node::done(&listed);
+    let row = "waits, because listeners could not go on with its format";
+    assert!(listed.contains(row), "{listed}");
+    assert!(
+        mesh.nodes[1]
+            .log()
+            .contains("another format than listeners hear")
+    );
+    for player in &players {
+        player.wait_for_more(48_000);
+        assert_eq!(runs(player).len(), 1, "{}", player.url);
+    }
+    // One of the same format is not kept by it from its turn.
+    let _studio = source(&mesh.nodes[2], "source--priority=2", PASSWORD, FIRST[0]);
+    wait_hears(&players, FIRST[0]);
 }
 
 #[test]

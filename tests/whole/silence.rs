@@ -2,6 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
+use antiphon::model::fitness::SourceFitness;
 use antiphon::model::sound::SoundState;
 
 use crate::support::http::get;
@@ -42,13 +43,18 @@ struct SilenceEncoder(Child);
 
 impl SilenceEncoder {
     fn start(node: &TestNode, mount: &str, arguments: &str) -> Self {
+        Self::start_as("source", TONE_AND_NOTHING, node, mount, arguments)
+    }
+
+    /// The same as another user, with another sound.
+    fn start_as(user: &str, sound: &str, node: &TestNode, mount: &str, arguments: &str) -> Self {
         let mut command = Command::new("ffmpeg");
         command.args("-nostdin -v error -re -f lavfi -i".split(' '));
-        let source = format!("aevalsrc={TONE_AND_NOTHING}|{TONE_AND_NOTHING}:s=48000");
+        let source = format!("aevalsrc={sound}|{sound}:s=48000");
         command.arg(source).args("-flush_packets 1".split(' '));
         command.args(arguments.split(' '));
         let address = node.address();
-        command.arg(format!("icecast://source:{PASSWORD}@{address}{mount}"));
+        command.arg(format!("icecast://{user}:{PASSWORD}@{address}{mount}"));
         Self(command.stdin(Stdio::null()).spawn().unwrap())
     }
 }
@@ -141,6 +147,36 @@ fn listeners_hear_a_fallback_while_the_source_is_silent() {
         player.wait_for_more(16_000);
     }
     assert!(!player.is_closed());
+}
+
+#[test]
+fn a_source_that_waits_and_sounds_is_heard_rather_than_a_silent_one() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let (mount, arguments) = MOUNTS[0];
+    let mesh = TestMesh::start(2);
+    let settings = r#""silence_s":2,"silence_fails":true,"standby":true"#;
+    mesh.nodes[0].create_mount_with(mount, PASSWORD, settings);
+    mesh.wait_for_mount(mount);
+    let _studio = SilenceEncoder::start(&mesh.nodes[0], mount, arguments);
+    mesh.wait_on_air(mount);
+    let auto = "source--priority-5";
+    let tone = "0.2*sin(2*PI*880*t)";
+    let _auto = SilenceEncoder::start_as(auto, tone, &mesh.nodes[1], mount, arguments);
+    // The studio sounds for 8 s of each 16, and is heard for as long.
+    for priority in [5_u8, 1, 5] {
+        mesh.wait_each_sees(mount, "the one that sounds", |it| {
+            let source = it.source.as_ref();
+            source.is_some_and(|source| source.priority == priority.into())
+        });
+        if priority == 5 {
+            mesh.wait_each_sees(mount, "the silent one", |it| {
+                let mut waiting = it.waiting.iter();
+                waiting.any(|it| it.fitness == SourceFitness::Silent)
+            });
+        }
+    }
 }
 
 #[test]

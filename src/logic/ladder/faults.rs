@@ -176,8 +176,12 @@ fn leads_to(from: &MountName, to: &MountName, mounts: &BTreeMap<MountName, Mount
     way(from, to, mounts).is_some()
 }
 
-/// The circle in which a mount falls back to itself.
-fn circle(mount: &MountName, mounts: &BTreeMap<MountName, MountSpec>) -> Option<Vec<MountName>> {
+/// The circle in which a mount falls back to itself, with the mount at both ends. None is set, but edits of several nodes may make one
+/// together.
+pub fn circle(
+    mount: &MountName,
+    mounts: &BTreeMap<MountName, MountSpec>,
+) -> Option<Vec<MountName>> {
     way(mount, mount, mounts)
 }
 

@@ -9,7 +9,7 @@ mod formats;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::faults::{
-    FALLBACK, FallbackFault, OtherFormat, SWITCHED_TO, refusal, switch_refusal,
+    FALLBACK, FallbackFault, OtherFormat, SWITCHED_TO, circle, refusal, switch_refusal,
 };
 pub use self::formats::{may_follow, promised_format};
 use crate::model::fallback::MAX_FALLBACKS;
@@ -65,12 +65,15 @@ pub struct Choice {
     pub switched_to: Option<usize>,
 }
 
-/// The rung that is to be heard; `None`: nothing flows.
+/// The rung that is to be heard; `None`: nothing flows. An operator's order beats silence.
 pub fn choose(rungs: &[RungState], choice: Choice) -> Option<usize> {
     let flows = |rung: &usize| rungs.get(*rung) == Some(&RungState::Flows);
+    let ordered = choice.switched_to.filter(|rung| {
+        let state = rungs.get(*rung);
+        state.is_some_and(|state| state.can_be_ordered())
+    });
     let kept = choice.playing.filter(|rung| !choice.returns && *rung > 0);
-    let wanted = [choice.switched_to, kept].into_iter().flatten();
-    wanted.chain(0..rungs.len()).find(flows)
+    ordered.or_else(|| kept.into_iter().chain(0..rungs.len()).find(flows))
 }
 
 /// The mounts between whose streams listeners of one mount may be switched: itself, and those on a ladder with it, also by an
@@ -93,6 +96,20 @@ pub fn dependents<'a>(
         .values()
         .filter(move |mount| mount.fallback.mounts().any(|it| it == fallback));
     to_it.map(|mount| &mount.path)
+}
+
+/// The mounts whose listeners an operator's order has hear this one at this time.
+pub fn switched_to<'a>(
+    mount: &'a MountName,
+    unix_s: u64,
+    mounts: &'a BTreeMap<MountName, MountSpec>,
+) -> impl Iterator<Item = &'a MountName> {
+    let others = mounts.values().filter(move |spec| spec.path != *mount);
+    let switched = others.filter(move |spec| {
+        let rung = spec.ordered_rung(unix_s);
+        rung.is_some_and(|rung| rung.is_mount(mount))
+    });
+    switched.map(|spec| &spec.path)
 }
 
 /// The mounts that play a file that the mesh keeps.
@@ -209,6 +226,12 @@ mod tests {
         assert_eq!(choose(&rungs, choice(2)), Some(2));
         assert_eq!(choose(&rungs, choice(0)), Some(0));
         assert_eq!(choose(&[Flows, Flows, OffAir], choice(2)), Some(1));
+        let silent = [Flows, Flows, RungState::Silent];
+        assert_eq!(
+            choose(&silent, choice(2)),
+            Some(2),
+            "an order beats silence"
+        );
         assert_eq!(choose(&rungs, choice(9)), Some(1), "no such rung");
     }
 
@@ -226,6 +249,10 @@ mod tests {
             });
             assert_eq!(names(&rungs_at(99, &live, &known)), before);
             assert_eq!(names(&rungs_at(100, &live, &known)), after);
+            let known = Mounts::from([(live.path.clone(), live.clone())]);
+            let to = path(to.trim_start_matches('/'));
+            let by = |unix_s| switched_to(&to, unix_s, &known).count();
+            assert_eq!((by(99), by(100)), (1, 0));
         }
     }
 

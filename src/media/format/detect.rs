@@ -3,7 +3,7 @@
 //! `ffmpeg` without `-content_type` sends Ogg as `audio/mpeg`. A recognised format counts; what the source states
 //! counts where nothing is recognised, or where it names the same format in other words.
 
-use memchr::memchr2_iter;
+use memchr::{memchr_iter, memchr2_iter, memmem};
 
 use super::adts::AdtsHead;
 use super::ebml;
@@ -20,6 +20,13 @@ const TS_SYNC: u8 = 0x47;
 const TS_PACKET_BYTES: usize = 188;
 /// So many packets follow each other in a transport stream. The byte is a letter: `G`.
 const TS_PACKETS: usize = 4;
+
+/// The first bytes of formats that have any of their own.
+const MAGIC: [(&[u8], Format); 3] = [
+    (b"OggS", Format::Ogg),
+    (b"\x1A\x45\xDF\xA3", Format::Ebml),
+    (b"fLaC", Format::Flac),
+];
 
 /// The formats of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,15 +148,10 @@ pub fn look(begun: &[u8], told: &str) -> Look {
     let Some(audio) = after_tags(begun) else {
         return open;
     };
-    let magic: [(&[u8], Format); 3] = [
-        (b"OggS", Format::Ogg),
-        (b"\x1A\x45\xDF\xA3", Format::Ebml),
-        (b"fLaC", Format::Flac),
-    ];
-    if let Some((_, format)) = magic.iter().find(|(magic, _)| audio.starts_with(magic)) {
+    if let Some((_, format)) = MAGIC.iter().find(|(magic, _)| audio.starts_with(magic)) {
         return Look::Is(*format);
     }
-    if magic.iter().any(|(magic, _)| magic.starts_with(audio)) {
+    if MAGIC.iter().any(|(magic, _)| magic.starts_with(audio)) {
         return open; // Fewer bytes than the magic number has.
     }
     match packets_at(audio) {
@@ -166,6 +168,22 @@ pub fn look(begun: &[u8], told: &str) -> Look {
         return if may_begin { open } else { Look::Unknown };
     }
     frames_within(audio).map_or(open, Look::Is)
+}
+
+/// The place and the format of audio in what a source sends that states the media type `told`, if any is found: frames or packets that
+/// follow each other, or what begins a stream of the format that it states.
+pub fn find(bytes: &[u8], told: &str) -> Option<(usize, Format)> {
+    let stated = Format::of_media_type(told);
+    let mut magic = MAGIC.iter().filter(|(_, format)| stated == Some(*format));
+    let begins = magic.find_map(|(magic, format)| Some((memmem::find(bytes, magic)?, *format)));
+    let is_packet = |at: &usize| {
+        let packets = packets_at(bytes.get(*at..).unwrap_or_default());
+        stated == Some(Format::Ts) && packets == Look::Is(Format::Ts)
+    };
+    let packets = || Some((memchr_iter(TS_SYNC, bytes).find(is_packet)?, Format::Ts));
+    begins
+        .or_else(packets)
+        .or_else(|| Some((0, frames_within(bytes)?)))
 }
 
 /// The format of frames or packets that follow each other anywhere in these bytes.
@@ -300,6 +318,33 @@ mod tests {
         assert_eq!(look(b"\xA5\xA5\xA5\xA5", "video/nsv"), Look::Unknown);
         let cover = [b"ID3\x04\0\0\0\x7F\0\0".to_vec(), vec![0; LOOK_BYTES]].concat();
         assert_eq!(look(&cover, "audio/mpeg"), Look::Unknown);
+    }
+
+    #[test]
+    fn audio_is_found_behind_what_is_none() {
+        let page = b"<p>one moment</p>".repeat(99);
+        let behind = |audio: &[u8]| [&page, audio].concat();
+        for (sent, told, found) in [
+            (page.clone(), "audio/mpeg", None),
+            (
+                behind(&mpeg::samples::frames(4)),
+                "audio/mpeg",
+                Some((0, Format::Mpeg)),
+            ),
+            (
+                behind(b"OggS\0\x02"),
+                "audio/ogg",
+                Some((page.len(), Format::Ogg)),
+            ),
+            (behind(b"OggS\0\x02"), "audio/mpeg", None),
+            (
+                behind(&packets(9)),
+                "video/mp2t",
+                Some((page.len(), Format::Ts)),
+            ),
+        ] {
+            assert_eq!(find(&sent, told), found, "{told}");
+        }
     }
 
     #[test]

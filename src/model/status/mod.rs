@@ -20,6 +20,7 @@ use self::outside::OutsideStatus;
 use self::outside_relay::OutsideRelayStatus;
 use self::rung::{RungState, RungStatus};
 use self::transcoder::TranscoderStatus;
+use super::fitness::SourceFitness;
 use super::format::StreamFormat;
 use super::geo::Whereabouts;
 use super::import::ImportStatus;
@@ -259,6 +260,9 @@ pub struct MountStatus {
     /// The streams that its listeners may hear, the best first: its own, then those of its fallbacks. Empty: it has no fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rungs: Vec<RungStatus>,
+    /// The mounts over which it falls back to itself, with it at both ends; empty: it does not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub circle: Vec<MountName>,
     /// The stream to which an operator has switched its listeners, while that order holds; heard if it is on air.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub switched_to: Option<Switch>,
@@ -355,4 +359,7 @@ pub struct WaitingSource {
     pub priority: SourcePriority,
     /// Whether the source sends audio, so that it could be heard. Unknown of a node of an older version, and `false` then.
     pub sends: bool,
+    /// Whether it could be heard, and why not.
+    #[serde(default, skip_serializing_if = "SourceFitness::is_fit")]
+    pub fitness: SourceFitness,
 }

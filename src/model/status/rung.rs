@@ -28,6 +28,11 @@ pub enum RungState {
 }
 
 impl RungState {
+    /// Whether an operator's order has it heard.
+    pub fn can_be_ordered(self) -> bool {
+        matches!(self, Self::Flows | Self::Silent)
+    }
+
     /// The state in words.
     pub fn words(self) -> &'static str {
         match self {

@@ -71,6 +71,7 @@ impl MountStatus {
             standby: Vec::new(),
             waiting: Vec::new(),
             rungs: Vec::new(),
+            circle: Vec::new(),
             switched_to: None,
             transcoder: None,
             outside_relay: None,

@@ -295,8 +295,8 @@ impl Ladder {
     ) -> LadderStep {
         let is_here = |rung: usize| look.rungs[rung].is_here(now);
         let here = states.iter().enumerate().map(|(rung, state)| match state {
-            RungState::Flows if !is_here(rung) => RungState::OffAir,
-            state => *state,
+            state if is_here(rung) => *state,
+            _ => RungState::OffAir,
         });
         let heard = ladder::choose(&here.collect::<Vec<_>>(), choice);
         let better = 0..heard.unwrap_or(states.len());

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use self::asking::{Asking, AskingEvent};
 pub use self::presence::{presence_answer, presence_question, shows_presence};
-pub use self::priority::is_outranked;
+pub use self::priority::{Standing, has_other, is_outranked};
 use self::standby::Standby;
 use super::view::MeshView;
 use crate::logic::source::rivals::{CONFIRM, Rivals};
+use crate::model::fitness::SourceFitness;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::node::NodeName;
 use crate::model::seat::Epoch;
@@ -52,6 +53,10 @@ pub struct SourceContext<'a> {
     pub has_mount: bool,
     /// Whether this node drains: no source begins here, and none waits on standby.
     pub is_draining: bool,
+    /// Whether it could be heard, by what it sends.
+    pub fitness: SourceFitness,
+    /// Whether a fallback of the mount can be heard.
+    pub fallback_flows: bool,
     /// A random id for the stream, if one begins now.
     pub new_stream_id: StreamId,
     /// The time.

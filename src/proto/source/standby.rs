@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::asking;
-use super::priority::is_outranked;
+use super::priority::{Standing, is_outranked};
 use super::{Output, Source, SourceContext, SourceState};
 use crate::logic::source::rivals::CONFIRM;
+use crate::model::fitness::SourceFitness;
 use crate::model::stream::StreamId;
 
 /// How long a free place is left to a better source that waits: it hears of it within two rounds of gossip, and listeners have
@@ -33,15 +34,29 @@ impl Source {
     }
 
     /// On standby: asks for the mount if it has no source, or leaves it to a better source that waits.
+    ///
+    /// One that could not be heard asks for it only if no other one waits that could. What sends no audio that is known lets
+    /// listeners hear a fallback, too; another format, and silence, are what the mount's own source sends.
     pub(super) fn take_turn(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let is_free = context.view.source(&self.mount).is_none();
-        match is_free && is_outranked(&self.mount, self.priority, context.view) {
-            true => {
-                let until = context.now + LEFT_TO_BETTER;
-                self.state = SourceState::Standby(Standby::Leaves(until));
+        let is_outranked = is_free && self.is_outranked(context);
+        let is_fit = context.fitness.is_fit();
+        let is_unknown = context.fitness == SourceFitness::Unknown;
+        self.state = SourceState::Standby(match is_outranked {
+            true if is_fit => Standby::Leaves(context.now + LEFT_TO_BETTER),
+            false if is_fit || !(is_unknown && context.fallback_flows) => {
+                return self.ask_if_free(context, out);
             }
-            false => self.ask_if_free(context, out),
-        }
+            _ => Standby::NotBefore(context.now + CONFIRM),
+        });
+    }
+
+    fn is_outranked(&self, context: SourceContext<'_>) -> bool {
+        let standing = Standing {
+            priority: self.priority,
+            fitness: context.fitness,
+        };
+        is_outranked(&self.mount, standing, context.view)
     }
 
     /// Leaves a free place to a better source, but not for ever: one that cannot take it must not keep the mount off the air.
@@ -52,7 +67,7 @@ impl Source {
         out: &mut Vec<Output>,
     ) {
         let is_taken = context.view.source(&self.mount).is_some();
-        let is_outranked = is_outranked(&self.mount, self.priority, context.view);
+        let is_outranked = self.is_outranked(context);
         let is_over = context.now >= until;
         if is_taken || is_over || !is_outranked {
             self.state = SourceState::Standby(Standby::NotBefore(context.now));

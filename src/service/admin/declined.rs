@@ -167,6 +167,7 @@ impl Declining for ChangeError {
             Self::Exists(_)
             | Self::Needed { .. }
             | Self::IsFallback { .. }
+            | Self::IsSwitchedTo { .. }
             | Self::IsPlayed { .. }
             | Self::Superseded(_) => StatusCode::CONFLICT,
             Self::NotThere(_) => StatusCode::NOT_FOUND,

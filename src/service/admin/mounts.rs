@@ -11,10 +11,12 @@ use super::call::{Answer, Call};
 use super::declined::Declined;
 use super::reply;
 use super::settings;
+use crate::io::clock;
 use crate::logic::ladder::{self, FALLBACK, FallbackFault, SWITCHED_TO};
 use crate::logic::mount_names::no_mount;
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts::{MOUNT_KIND, edited, fallbacks_in, switch_in};
+use crate::model::http_date::http_date;
 use crate::model::mount::{BadMountName, MountName, MountSpec};
 use crate::model::outside_relay::RelayAddresses;
 use crate::model::rung_name::RungName;
@@ -109,10 +111,24 @@ async fn changes(
 ) -> Result<Changes<MountSpec>, Declined> {
     refuse_own_addresses(admin, "relay", &fields)?;
     let changes = settings::changes(admin, &MOUNT_KIND, fields).await?;
+    refuse_ended_order(&changes)?;
     if !is_forced {
         check_formats(admin, mount, &changes)?;
     }
     Ok(changes)
+}
+
+/// Refuses an order that has ended before it is given, by this node's clock: nobody would ever hear of it.
+fn refuse_ended_order(changes: &Changes<MountSpec>) -> Result<(), Declined> {
+    let order = switch_in(changes.fields());
+    let ended = order.filter(|order| !order.is_in_force(clock::unix_s()));
+    ended.map_or(Ok(()), |order| {
+        let until = order.until_in_words().unwrap_or_default();
+        let now = http_date(clock::unix_s());
+        Err(Declined::bad(format!(
+            "{SWITCHED_TO}: {until} has passed, because it is {now} by this node's clock: name a later moment, or none"
+        )))
+    })
 }
 
 /// Deletes a mount: one from which others are transcoded only if that is forced.

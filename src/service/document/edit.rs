@@ -125,17 +125,22 @@ fn check_fallbacks(
     fault.map_or(Ok(()), |fault| Err(fault.into()))
 }
 
-/// Whether a mount may be deleted: not, if others are transcoded from it, or fall back to it.
-fn check_unused(path: &MountName, document: &Document) -> Result<(), ChangeError> {
+/// Whether a mount may be deleted at this time: not, if others are transcoded from it, fall back to it, or are switched to it.
+fn check_unused(path: &MountName, unix_s: u64, document: &Document) -> Result<(), ChangeError> {
     let (mounts, mount) = (mounts::list(document).mounts, path.clone());
     let others: Vec<MountName> = lineage::transcoded_from(path, &mounts).cloned().collect();
     if !others.is_empty() {
         return Err(ChangeError::Needed { mount, others });
     }
     let others: Vec<MountName> = ladder::dependents(path, &mounts).cloned().collect();
+    if !others.is_empty() {
+        return Err(ChangeError::IsFallback { mount, others });
+    }
+    let others = ladder::switched_to(path, unix_s, &mounts);
+    let others: Vec<MountName> = others.cloned().collect();
     match others.is_empty() {
         true => Ok(()),
-        false => Err(ChangeError::IsFallback { mount, others }),
+        false => Err(ChangeError::IsSwitchedTo { mount, others }),
     }
 }
 
@@ -179,7 +184,9 @@ impl Inner {
             let key = subject.key();
             let is_checked = deletion == Deletion::IfUnused && document.get(&key).is_some();
             match &subject {
-                Subject::Mount(path) if is_checked => check_unused(path, document)?,
+                Subject::Mount(path) if is_checked => {
+                    check_unused(path, now_unix_ms / 1_000, document)?;
+                }
                 Subject::File(name) if is_checked => check_unplayed(name, document)?,
                 _ => {}
             }
@@ -316,12 +323,12 @@ mod tests {
             let fields = wanted.complete(edit(settings));
             assert_eq!(why(wanted.allows(&document, &fields)), said, "{settings:?}");
         }
-        let needed = why(check_unused(&path("/whole"), &document));
+        let needed = why(check_unused(&path("/whole"), 0, &document));
         assert!(
             needed.starts_with("/small is transcoded from /whole: "),
             "{needed}"
         );
-        assert_eq!(why(check_unused(&path("/small"), &document)), "allowed");
+        assert_eq!(why(check_unused(&path("/small"), 0, &document)), "allowed");
     }
 
     #[test]

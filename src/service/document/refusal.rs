@@ -62,6 +62,19 @@ pub enum ChangeError {
         /// The mounts that have it as a fallback.
         others: Vec<MountName>,
     },
+    /// The listeners of other mounts are switched to the one that would be deleted.
+    #[error(
+        "{} switched to {mount}: switch back first (antiphon mount switch {} --back), or delete {mount} all the same by --force \
+         (in the API by ?force=true)",
+        named_with(.others, ["is", "are"]),
+        named(.others)
+    )]
+    IsSwitchedTo {
+        /// The mount.
+        mount: MountName,
+        /// The mounts that are switched to it.
+        others: Vec<MountName>,
+    },
     /// Mounts play the file that would be deleted.
     #[error(
         "{} file:{file}: change that first, or delete it all the same by --force (in the API by ?force=true)",

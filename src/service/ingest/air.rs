@@ -15,10 +15,12 @@ use crate::logic::ladder;
 use crate::media::format::detect::Format;
 use crate::media::format::joining::StreamStart;
 use crate::media::ring::{Ring, RingLimits};
+use crate::model::format::StreamFormat;
 use crate::model::mount::MountName;
 use crate::model::seat::Epoch;
 use crate::model::stream::{EndReason, StreamHead, StreamId};
 use crate::model::title::TitleInfo;
+use crate::proto::on_air;
 use crate::proto::source::Input;
 use crate::service::sources::{Entry, PresenceCheck, SourceFacts};
 use crate::service::streams::NotHeld;
@@ -30,6 +32,8 @@ use crate::wire::http::media_type;
 pub(super) struct Opening {
     /// The media type of its first audio, if that was recognised.
     pub(super) media_type: Option<&'static str>,
+    /// The format, as far as its first audio tells it.
+    pub(super) format: Option<StreamFormat>,
     pub(super) lead: RingLead,
     /// The title that its encoder has sent before its audio.
     pub(super) title: Option<TitleInfo>,
@@ -70,6 +74,7 @@ impl Air {
             info!(title = title.text, "title");
             feed.set_title(0, title);
         }
+        warn_those_who_listen(ingest, mount, opening.format);
         let facts = SourceFacts {
             protocol: offer.protocol,
             origin: offer.origin.clone(),
@@ -97,6 +102,11 @@ impl Air {
             silence: SilenceLookout::new(mount, ingest.mesh.documents.watch_mounts()),
             unanswered: Vec::new(),
         })
+    }
+
+    /// The stream.
+    pub(super) fn stream_id(&self) -> StreamId {
+        self.feed.stream_id()
     }
 
     /// The sink of its bytes.
@@ -203,6 +213,21 @@ fn restore_title(ingest: &IngestConfig, offer: &Offer, feed: &Feed) {
     let title = here.map(|title| (*title.info).clone()).or_else(elsewhere);
     if let Some(title) = title {
         feed.set_title(0, &title);
+    }
+}
+
+/// Says that those who hear a fallback are about to be ended, because they cannot go on with the mount's own source.
+fn warn_those_who_listen(ingest: &IngestConfig, mount: &MountName, own: Option<StreamFormat>) {
+    let (mounts, view) = (ingest.mesh.documents.mounts(), ingest.mesh.cluster.view());
+    let heard = own.and_then(|own| on_air::heard_in_another_format(mount, own, &mounts, &view));
+    if let (Some((fallback, heard)), Some(own)) = (heard, own) {
+        warn!(
+            %fallback,
+            heard = heard.in_words(),
+            own = own.in_words(),
+            "the source sends another format than listeners hear of the fallback: they are ended, and their players have to ask again; \
+             let it send the same, or choose a fallback of its format"
+        );
     }
 }
 

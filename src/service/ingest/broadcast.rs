@@ -13,12 +13,14 @@ use super::IngestConfig;
 use super::air::{self, Air, Opening};
 use super::filler::{Filler, Offer};
 use super::intake::{Intake, Sink};
+use super::standing::{Fitness, fails_by_silence, fallback_flows};
 use crate::io::clock;
+use crate::model::fitness::SourceFitness;
 use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
 use crate::proto::source::{
     Input, LocalStream, OtherSource, Output, RefusalReason, Source, SourceContext, SourceStage,
-    is_outranked,
+    Standing, is_outranked,
 };
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
@@ -47,6 +49,8 @@ pub(super) struct Broadcast<'a> {
     unheard: Option<Unheard>,
     /// Keeps a title for it while it waits on standby.
     waiting_title: Option<Unheard>,
+    /// Whether it could be heard, while it is not on air.
+    fitness: Fitness,
     /// Why its connection is closed, once it is.
     end: Option<EndReason>,
 }
@@ -59,7 +63,8 @@ impl<'a> Broadcast<'a> {
         offer: Offer,
     ) -> Result<Self, RefusalReason> {
         let (view, mut out) = (ingest.mesh.cluster.view(), Vec::new());
-        let context = context(ingest, &offer.spec.path, &view);
+        let fitness = Fitness::new();
+        let context = context(ingest, &offer.spec.path, &fitness, &view);
         let mut broadcast = Self {
             source: Source::begin(&offer.spec, offer.priority, context, &mut out),
             ingest,
@@ -70,6 +75,7 @@ impl<'a> Broadcast<'a> {
             waiting: None,
             unheard: None,
             waiting_title: None,
+            fitness,
             end: None,
         };
         loop {
@@ -121,14 +127,32 @@ impl<'a> Broadcast<'a> {
         }
     }
 
-    /// Waits for the first audio.
+    /// Waits for the first audio; if listeners have something else to hear, for audio that is known.
     async fn opening(&mut self, intake: &mut Intake<impl Filler>) -> Input {
         let wake_at = self.source.wake_at();
+        let (ingest, offer) = (self.ingest, &self.offer);
+        let (fitness, waiting) = (&mut self.fitness, &mut self.waiting);
+        let first_audio = async {
+            intake.open().await?;
+            let mut view = ingest.mesh.cluster.watch();
+            while fitness.has_to_wait(ingest, offer, intake) {
+                let (mount, priority) = (&offer.spec.path, offer.priority);
+                let waiting = waiting.get_or_insert_with(|| ingest.sources.wait(mount, priority));
+                waiting.note(fitness.now());
+                tokio::select! {
+                    sought = intake.seek() => sought?,
+                    changed = view.changed() => if changed.is_err() {
+                        std::future::pending::<()>().await; // the node stops
+                    },
+                }
+            }
+            Ok(())
+        };
         tokio::select! {
-            input = unwanted(self.ingest, &self.offer) => input,
+            input = unwanted(ingest, offer) => input,
             input = result(&mut self.lookup) => input,
             () = sleep_until(wake_at) => Input::Tick,
-            opened = intake.open() => match opened {
+            opened = first_audio => match opened {
                 Ok(()) => Input::Audio,
                 Err(reason) => Input::Ended(reason),
             },
@@ -140,20 +164,33 @@ impl<'a> Broadcast<'a> {
         let Some(air) = &mut self.air else {
             return Input::Ended(EndReason::SourceLeft);
         };
-        let heeds_from = self.source.heeds_better_from();
+        let (ingest, heeds_from) = (self.ingest, self.source.heeds_better_from());
         let (mount, priority) = (&self.offer.spec.path, self.offer.priority);
-        let mut view = self.ingest.mesh.cluster.watch();
+        let stream_id = air.stream_id();
+        let is_silent = || fails_by_silence(ingest, mount, stream_id);
+        let mut view = ingest.mesh.cluster.watch();
         let outranked = async {
             sleep_until(Some(heeds_from)).await;
-            let outranked = view.wait_for(|view| is_outranked(mount, priority, view));
-            if outranked.await.is_err() {
+            let is_outranked = |view: &Arc<MeshView>| {
+                let fitness = match is_silent() {
+                    true => SourceFitness::Silent,
+                    false => SourceFitness::Fit,
+                };
+                is_outranked(mount, Standing { priority, fitness }, view)
+            };
+            if view.wait_for(is_outranked).await.is_err() {
                 std::future::pending::<()>().await; // the node stops
             }
         };
         tokio::select! {
             input = air.carry(self.ingest, &self.offer, intake) => input,
             () = outranked => {
-                info!(%priority, "a source with a better priority waits, and sends");
+                if is_silent() {
+                    info!(%priority, "the source is silent, and another one waits that sends");
+                    self.fitness.note_silent();
+                } else {
+                    info!(%priority, "a source with a better priority waits, and sends");
+                }
                 Input::GiveWay
             }
         }
@@ -177,8 +214,9 @@ impl<'a> Broadcast<'a> {
         };
         tokio::pin!(turn);
         loop {
+            self.fitness.look(self.ingest, &self.offer, intake);
             if let Some(waiting) = &self.waiting {
-                waiting.note_sends(intake.is_sending());
+                waiting.note(self.fitness.now());
             }
             tokio::select! {
                 input = unwanted(self.ingest, &self.offer) => return input,
@@ -193,7 +231,7 @@ impl<'a> Broadcast<'a> {
     /// Tells the source's machine what has happened.
     fn hand(&mut self, input: Input) {
         let (view, mut out) = (self.ingest.mesh.cluster.view(), Vec::new());
-        let context = context(self.ingest, &self.offer.spec.path, &view);
+        let context = context(self.ingest, &self.offer.spec.path, &self.fitness, &view);
         let before = self.source.stage();
         self.source.handle(input, context, &mut out);
         match (before, out.last()) {
@@ -215,11 +253,14 @@ impl<'a> Broadcast<'a> {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.lookup = None;
+                self.waiting = None;
+                intake.listen(None);
                 let taken = air::taken_serials(self.ingest, &self.offer.spec.path);
                 let (unheard, waiting) = (self.unheard.take(), self.waiting_title.take());
                 let lead = intake.begin(&taken);
                 let opening = Opening {
                     media_type: intake.media_type(&lead),
+                    format: intake.kind().1,
                     lead,
                     title: unheard
                         .and_then(|it| it.title())
@@ -298,7 +339,12 @@ impl<'a> Broadcast<'a> {
 }
 
 /// The surroundings of a source of this mount now.
-fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> SourceContext<'a> {
+fn context<'a>(
+    ingest: &IngestConfig,
+    mount: &MountName,
+    fitness: &Fitness,
+    view: &'a MeshView,
+) -> SourceContext<'a> {
     let local = ingest.streams.get(mount).map(|held| LocalStream {
         stream_id: held.feed.stream_id(),
         is_source: held.origin == Origin::Source,
@@ -310,6 +356,8 @@ fn context<'a>(ingest: &IngestConfig, mount: &MountName, view: &'a MeshView) -> 
         local,
         has_mount: ingest.mesh.documents.mount(mount).is_some(),
         is_draining: ingest.drain.phase() == Phase::Draining,
+        fitness: fitness.now(),
+        fallback_flows: fallback_flows(ingest, mount),
         new_stream_id: StreamId(rand::random()),
         now: clock::now(),
     }

@@ -1,7 +1,7 @@
 //! The bytes of a source before they get offsets: their format is found out, tags and woven titles are taken out, and so is
 //! what stands between pages of Ogg; serial numbers of Ogg that the mount has just had are changed.
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 
 use super::filler::Offer;
 use super::lead::RingLead;
@@ -79,11 +79,7 @@ impl Inlet {
 
     /// Judges what was read.
     pub(super) fn judge(&mut self) {
-        if let Some(woven) = &mut self.woven {
-            let title = woven.separator.take(&mut woven.input, &mut self.input);
-            woven.title = title.or(woven.title.take());
-        }
-        self.take_audio();
+        self.take_input();
         if self.look == Look::More {
             self.look_at(self.audio.len() >= LOOK_BYTES);
         }
@@ -140,6 +136,33 @@ impl Inlet {
         self.recognised().or_else(stated)
     }
 
+    /// Whether audio that was promised was found, or none was promised that could be.
+    pub(super) fn is_known(&self) -> bool {
+        self.look != Look::Unknown || Format::of_media_type(&self.stated).is_none()
+    }
+
+    /// The media type of the audio as it is known now.
+    pub(super) fn media_type(&self) -> &str {
+        let recognised = self.recognised().map(Format::media_type);
+        recognised.unwrap_or(&self.stated)
+    }
+
+    /// Judges what was read of a source whose first bytes were no audio that is known. As many are kept as tell whether such audio
+    /// is among them.
+    pub(super) fn look_again(&mut self) {
+        self.take_input();
+        match detect::find(&self.audio, &self.stated) {
+            Some((at, format)) => {
+                self.audio.advance(at);
+                self.decide(Look::Is(format));
+            }
+            None => {
+                let most = 2 * LOOK_BYTES;
+                self.audio.advance(self.audio.len().saturating_sub(most));
+            }
+        }
+    }
+
     /// How many bytes of tags were taken out.
     pub(super) fn removed_bytes(&self) -> u64 {
         self.filter.removed_bytes()
@@ -179,6 +202,15 @@ impl Inlet {
         pages.input = rest;
         pages.sieve = PageSieve::new(pages.sieve.by().wrapping_add(by));
         lead
+    }
+
+    /// Moves what was read to the audio, without titles and tags.
+    fn take_input(&mut self) {
+        if let Some(woven) = &mut self.woven {
+            let title = woven.separator.take(&mut woven.input, &mut self.input);
+            woven.title = title.or(woven.title.take());
+        }
+        self.take_audio();
     }
 
     /// Moves what was judged to the audio.

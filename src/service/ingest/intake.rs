@@ -9,12 +9,17 @@ use tracing::{debug, info};
 
 use super::faults::Faults;
 use super::filler::{Backlog, Filler, Offer};
+use super::hearing::Hearing;
 use super::inlet::Inlet;
 use super::lead::{LeadScanner, RingLead};
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::pace::{Allowance, MOST_AHEAD, Pulse, ReceivedAudio};
+use crate::media::format::detect::Format;
+use crate::media::format::scanner::Scanner;
 use crate::media::ring::{Append, TitleSet};
+use crate::model::format::StreamFormat;
+use crate::model::sound::{SilenceSpec, SoundState};
 use crate::model::stream::EndReason;
 
 /// How long to wait at [`MOST_AHEAD`] before looking again.
@@ -70,6 +75,12 @@ pub(super) struct Intake<F> {
     recognised_by: Option<Instant>,
     allowance: Allowance,
     pulse: Pulse,
+    /// The format of the first audio, as far as that tells it.
+    format: Option<StreamFormat>,
+    /// Whether audio that is known was looked for in what nobody heard.
+    has_sought: bool,
+    /// Listens while the source waits, if its mount asks for that.
+    hearing: Option<Hearing>,
     /// How much had been read when the source was last found not to be silent.
     sounding_bytes: u64,
     /// When bytes came last.
@@ -115,6 +126,9 @@ impl<F: Filler> Intake<F> {
             recognised_by: None,
             allowance: Allowance::new(offer.stated_bps, now),
             pulse: Pulse::new(now, silence),
+            format: None,
+            has_sought: false,
+            hearing: None,
             sounding_bytes: 0,
             heard_at: now.into(),
             held_up: None,
@@ -135,6 +149,9 @@ impl<F: Filler> Intake<F> {
 
     /// The beginning of a ring that the source fills from now on. No stream in it has a serial number that is `taken`.
     pub(super) fn begin(&mut self, taken: &[u32]) -> RingLead {
+        if self.has_sought && !self.inlet.is_known() {
+            self.inlet.clear(); // of what came while something else was heard nothing is
+        }
         let lead = self.lead.as_ref().map(LeadScanner::lead);
         let lead = lead.unwrap_or_default();
         let renumbered = self.inlet.avoid_serials(taken, lead.clone());
@@ -183,6 +200,65 @@ impl<F: Filler> Intake<F> {
         Ok(())
     }
 
+    /// Whether the audio that its source promises was found in what it sends.
+    pub(super) fn is_known(&self) -> bool {
+        self.inlet.is_known()
+    }
+
+    /// The media type of its audio, and the format as far as that is known.
+    pub(super) fn kind(&self) -> (&str, Option<StreamFormat>) {
+        let begun = || format_of(self.inlet.format()?, self.inlet.audio());
+        (self.inlet.media_type(), self.format.or_else(begun))
+    }
+
+    /// Listens to the source from now on, while it waits, by these settings; `None`: nobody wants to know whether it is silent.
+    pub(super) fn listen(&mut self, settings: Option<SilenceSpec>) {
+        let before = self.hearing.take();
+        self.hearing = settings.map(|settings| match before {
+            Some(hearing) if hearing.settings() == settings => hearing,
+            _ => {
+                let prologue = self.lead.as_ref().map(|lead| lead.lead().prologue);
+                Hearing::new(
+                    self.inlet.media_type(),
+                    prologue.unwrap_or_default(),
+                    settings,
+                )
+            }
+        });
+    }
+
+    /// Whether the source sounds, as far as somebody listens to it while it waits.
+    pub(super) fn sound(&self) -> Option<SoundState> {
+        self.hearing.as_ref().map(Hearing::state)
+    }
+
+    /// Reads on until audio is found that is known, and lets nobody hear what is not. May be dropped at any time.
+    pub(super) async fn seek(&mut self) -> Result<(), EndReason> {
+        self.faults.expect(self.inlet.format());
+        while !self.inlet.is_known() {
+            self.has_sought = true;
+            let got = self.read(Instant::from_std(self.pulse.deadline())).await;
+            let now = clock::now();
+            match got {
+                Got::Bytes => self.inlet.look_again(),
+                Got::Late => {}
+                Got::End => return Err(EndReason::SourceLeft),
+                Got::Malformed(error) => {
+                    self.faults.note_malformed(&error);
+                    return Err(EndReason::SourceLeft);
+                }
+            }
+            self.pulse.note_tags(self.inlet.removed_bytes(), now);
+            if now >= self.pulse.deadline() && !self.inlet.is_known() {
+                self.faults.note_unheard(self.read_bytes);
+                return Err(EndReason::SourceSilent);
+            }
+            self.count(now);
+            self.hold_up(Sink::Nothing).await;
+        }
+        Ok(())
+    }
+
     /// Moves bytes until the stream ends. May be dropped at any time: no byte is lost.
     pub(super) async fn copy(&mut self, sink: Sink<'_>) -> EndReason {
         if self.filler.accept().await.is_err() {
@@ -190,6 +266,11 @@ impl<F: Filler> Intake<F> {
         }
         if !self.inlet.is_decided()
             && let Err(reason) = self.open().await
+        {
+            return reason;
+        }
+        if matches!(sink, Sink::Nothing)
+            && let Err(reason) = self.seek().await
         {
             return reason;
         }
@@ -297,6 +378,7 @@ impl<F: Filler> Intake<F> {
             let format = self.inlet.format();
             self.faults.expect(format);
             self.lead = LeadScanner::new(format.filter(|_| self.may_wait), now);
+            self.format = format.and_then(|format| format_of(format, self.inlet.audio()));
         }
         if let Sink::Ring(feed) = sink
             && let Some(title) = (self.inlet.take_title())
@@ -313,6 +395,9 @@ impl<F: Filler> Intake<F> {
         let audio = &audio[..audio.len() - changed_bytes.unwrap_or_default()];
         if let Some(lead) = &mut self.lead {
             lead.feed(audio, now);
+        }
+        if let (Sink::Nothing, Some(hearing)) = (sink, &mut self.hearing) {
+            hearing.feed(audio);
         }
         self.audio_bytes += audio.len() as u64;
         let mut heard = ReceivedAudio::Bytes(self.audio_bytes);
@@ -355,4 +440,11 @@ impl<F: Filler> Intake<F> {
             self.pulse.excuse(clock::now());
         }
     }
+}
+
+/// The format of a stream that begins so, as far as its bytes tell it.
+fn format_of(format: Format, begun: &[u8]) -> Option<StreamFormat> {
+    let mut scanner = Scanner::for_content_type(format.media_type(), 0);
+    scanner.feed(begun, Duration::ZERO, |_| {});
+    scanner.format()
 }

@@ -11,6 +11,7 @@ mod air;
 mod broadcast;
 mod faults;
 mod filler;
+mod hearing;
 mod http_source;
 mod inlet;
 mod intake;
@@ -20,6 +21,7 @@ mod refusal;
 mod rivals;
 mod shoutcast;
 mod silence;
+mod standing;
 #[cfg(test)]
 mod tests;
 

@@ -14,12 +14,15 @@ use tracing::warn;
 
 use self::climb::Climb;
 use super::demand::is_on_demand;
+use super::document::Mounts;
 use super::loops::Loops;
 use super::mesh::Mesh;
 use super::relay::{FETCH_TIMEOUT, NoStream, Relays};
 use super::streams::{Held, Streams};
 use super::wants::{Want, Wants};
 use crate::io::clock;
+use crate::logic::ladder;
+use crate::logic::mount_names::in_a_row;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::rung_name::RungName;
 use crate::model::status::rung::RungState;
@@ -148,11 +151,12 @@ impl Ladders {
         let mut view = mesh.cluster.watch();
         let mut streams = self.0.config.streams.watch();
         let mut mounts = mesh.documents.watch_mounts();
+        let mut circles = Circles::default();
         loop {
             // What changes from now on is looked at in the next round.
             view.mark_unchanged();
             streams.mark_unchanged();
-            mounts.mark_unchanged();
+            circles.look(&mounts.borrow_and_update());
             let has_listeners = self.look_at_all();
             let changed = async {
                 tokio::select! {
@@ -290,4 +294,36 @@ fn note_misfits(
         );
     }
     state.misfits = misfits;
+}
+
+/// The circles of fallbacks that the log has told of.
+#[derive(Debug, Default)]
+struct Circles {
+    seen: Arc<Mounts>,
+    told: BTreeSet<Vec<MountName>>,
+}
+
+impl Circles {
+    /// Looks for circles if the mounts have changed: edits of several nodes at once may make one together.
+    fn look(&mut self, mounts: &Arc<Mounts>) {
+        if Arc::ptr_eq(&self.seen, mounts) {
+            return;
+        }
+        self.seen = mounts.clone();
+        let circles = mounts
+            .keys()
+            .filter_map(|mount| ladder::circle(mount, mounts));
+        // Each of its mounts is at the ends of one of these.
+        let circles = circles.filter(|circle| circle.iter().min() == circle.first());
+        let circles: BTreeSet<Vec<MountName>> = circles.collect();
+        for circle in circles.difference(&self.told) {
+            let circle = in_a_row(circle, "to");
+            warn!(
+                circle,
+                "mounts fall back to each other in a circle, which ends where it begins: leave one of them out (antiphon mount set \
+                 MOUNT fallback=…)"
+            );
+        }
+        self.told = circles;
+    }
 }

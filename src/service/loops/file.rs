@@ -105,6 +105,11 @@ impl Place {
         }
     }
 
+    /// Whether the mesh keeps the file.
+    pub(super) fn is_kept(&self) -> bool {
+        self.hash.is_some()
+    }
+
     fn open(&self) -> Result<(File, FileStamp), UnreadFile> {
         let (file, stamp) = open_regular(&self.folder, &self.name)?;
         match stamp.bytes > u64::from(MAX_FILE_BYTES) {

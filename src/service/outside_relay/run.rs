@@ -15,6 +15,7 @@ use super::upstream::Told;
 use super::{OutsideRelayConfig, OutsideRelayJob};
 use crate::io::clock;
 use crate::logic::outside_relay::{AddressRota, GOOD_RUN, NextAddress};
+use crate::model::fitness::SourceFitness;
 use crate::model::outside_relay::OutsideRelayStage;
 use crate::model::stream::EndReason;
 use crate::proto::view::MeshView;
@@ -303,10 +304,12 @@ async fn outcome(beside: &mut Option<AskedBeside<'_>>) -> (usize, Result<Flowing
     outcome
 }
 
-/// Whether another source than an outside relay has the mount, or waits for it to be free.
+/// Whether another source than an outside relay has the mount, or waits for it to be free. One that sends no audio that is known does
+/// not count: listeners hear the relay rather than that.
 fn is_taken(view: &MeshView, job: &OutsideRelayJob) -> bool {
     let mount = &job.mount;
     let has_source = view.source(mount).is_some() && !view.yields(mount);
-    let mut up = view.nodes.values().filter(|node| node.is_up());
-    has_source || up.any(|node| node.standby.contains_key(mount))
+    let up = view.nodes.values().filter(|node| node.is_up());
+    let mut waiting = up.filter_map(|node| node.standby.get(mount));
+    has_source || waiting.any(|card| card.fitness != SourceFitness::Unknown)
 }

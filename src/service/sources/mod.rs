@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use crate::io::clock;
 use crate::logic::source::closed::{ClosedSources, Closing};
+use crate::model::fitness::SourceFitness;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::sound::StreamSound;
 use crate::model::source::SourceOrigin;
@@ -168,12 +169,12 @@ pub(super) struct StandbyEntry {
 }
 
 impl StandbyEntry {
-    /// Notes whether it sends audio.
-    pub(super) fn note_sends(&self, sends: bool) {
+    /// Notes whether it could be heard.
+    pub(super) fn note(&self, fitness: SourceFitness) {
         let mut table = self.sources.0.lock();
         let waiting = table.standby.get_mut(&self.mount);
         if let Some(card) = waiting.and_then(|waiting| waiting.get_mut(&self.id)) {
-            card.sends = sends;
+            (card.sends, card.fitness) = (fitness.is_fit(), fitness);
         }
     }
 }
@@ -231,6 +232,7 @@ impl Sources {
         let card = StandbyCard {
             priority,
             sends: false,
+            fitness: SourceFitness::Idle,
         };
         let waiting = table.standby.entry(mount.clone()).or_default();
         waiting.insert(id, card);

@@ -21,6 +21,7 @@ use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::https::certificates::Certificates;
+use crate::logic::ladder;
 use crate::logic::source::closed::is_outlived;
 use crate::media::format::said;
 use crate::model::caption::caption;
@@ -187,6 +188,10 @@ impl Statuses {
             now_playing: shown.parts,
             transcoder: transcoder::status(view, spec, &mounts, viewer),
             rungs: self.rungs(view, spec, viewer),
+            circle: match viewer {
+                Viewer::Operator => ladder::circle(&spec.path, &mounts).unwrap_or_default(),
+                Viewer::Public => Vec::new(),
+            },
             switched_to: switched_to(spec, viewer),
             outside_relay: outside_relay::status(view, spec, viewer),
             ..status
@@ -316,6 +321,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
             node: name.clone(),
             priority: card.priority,
             sends: card.sends,
+            fitness: card.fitness,
         })
     });
     let mut waiting: Vec<WaitingSource> = waiting.collect();
@@ -373,6 +379,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         waiting,
         transcoder: None,
         rungs: Vec::new(),
+        circle: Vec::new(),
         switched_to: None,
         outside_relay: None,
     }

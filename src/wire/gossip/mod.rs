@@ -38,6 +38,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::finding::Finding;
+use crate::model::fitness::SourceFitness;
 use crate::model::format::StreamFormat;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
@@ -282,8 +283,12 @@ pub struct StreamAbout {
 pub struct StandbyCard {
     /// The order of the source among those of its mount.
     pub priority: SourcePriority,
-    /// Whether the source sends audio, so that it could be heard. An older version does not say it.
+    /// Whether the source sends audio, so that it could be heard. An older version does not say it, and says it of audio that
+    /// could not.
     pub sends: bool,
+    /// Whether it could be heard, and why not.
+    #[serde(skip_serializing_if = "SourceFitness::is_fit")]
+    pub fitness: SourceFitness,
 }
 
 /// The findings of a node in the bytes of a stream.

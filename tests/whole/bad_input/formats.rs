@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{MOUNT, PASSWORD, wait_log, wait_status};
 use crate::support::http::{Connection, basic, get};
+use crate::support::junk::adts_frame;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{Setup, TestNode};
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -202,17 +203,6 @@ fn vorbis_first(serial: u32) -> Vec<u8> {
     ]
     .concat();
     page(serial, 2, 0, &packet)
-}
-
-/// A frame of AAC with an ADTS header: 44.1 kHz, stereo.
-fn adts_frame() -> Vec<u8> {
-    let frame_bytes: u32 = 300;
-    let mut frame = vec![0xFF, 0xF1, 0x50, 0x80, 0, 0x1F, 0xFC];
-    frame[3] |= (frame_bytes >> 11) as u8;
-    frame[4] = (frame_bytes >> 3) as u8;
-    frame[5] |= (frame_bytes << 5) as u8;
-    frame.resize(frame_bytes as usize, 0);
-    frame
 }
 
 /// Waits until the node has closed the connection of a source, and says nothing more to it.

@@ -65,3 +65,19 @@ fn a_fallback_is_deleted_only_by_force() {
     let listed = mount_command(node, &["sources", LIVE]);
     assert!(!listed.contains("there is no such mount"), "{listed}");
 }
+
+#[test]
+fn a_mount_to_which_another_is_switched_is_deleted_only_by_force() {
+    let mesh = mesh(1);
+    let node = &mesh.nodes[0];
+    node.create_mount("/news.mp3", PASSWORD);
+    mount_command(node, &["switch", LIVE, "/news.mp3"]);
+    let said = complaint(&node.command("mount", &["delete", "/news.mp3"]), 1);
+    let words = "/live.mp3 is switched to /news.mp3: switch back first";
+    assert!(said.contains(words), "{said}");
+    mount_command(node, &["switch", LIVE, "--back"]);
+    mount_command(node, &["delete", "/news.mp3"]);
+    let past = "switched_to=/auto.mp3 until Mon, 30 Nov 2015 15:20:00 GMT";
+    let said = complaint(&node.command("mount", &["set", LIVE, past]), 1);
+    assert!(said.contains("has passed, because it is"), "{said}");
+}

@@ -12,6 +12,7 @@ mod freezing;
 pub(crate) mod http;
 pub(crate) mod https;
 pub(crate) mod icecast;
+pub(crate) mod junk;
 pub(crate) mod mesh;
 pub(crate) mod mmdb;
 pub(crate) mod network;

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use antiphon::io::feed::Feed;
 use antiphon::media::ring::Ring;
+use antiphon::model::fitness::SourceFitness;
 use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::model::seat::Epoch;
 use antiphon::model::source_priority::SourcePriority;
@@ -306,6 +307,8 @@ fn context<'a>(
         local,
         has_mount: env.replica.mount(mount).is_some(),
         is_draining: env.mesh.is_draining(),
+        fitness: SourceFitness::Fit,
+        fallback_flows: false,
         new_stream_id,
         now: env.moment.now,
     }

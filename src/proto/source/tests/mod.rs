@@ -36,6 +36,8 @@ struct World {
     local: Option<LocalStream>,
     has_mount: bool,
     is_draining: bool,
+    fitness: SourceFitness,
+    fallback_flows: bool,
     minted: u128,
     now: Instant,
 }
@@ -58,8 +60,14 @@ impl World {
             node.about.insert(mount(), about);
         } else {
             let sends = true;
-            node.standby
-                .insert(mount(), StandbyCard { priority, sends });
+            node.standby.insert(
+                mount(),
+                StandbyCard {
+                    priority,
+                    sends,
+                    fitness: SourceFitness::Fit,
+                },
+            );
         }
     }
 
@@ -82,6 +90,8 @@ impl World {
             local: None,
             has_mount: true,
             is_draining: false,
+            fitness: SourceFitness::Fit,
+            fallback_flows: false,
             minted: 10,
             now: Instant::now(),
         };
@@ -116,6 +126,8 @@ impl World {
             local: self.local,
             has_mount: self.has_mount,
             is_draining: self.is_draining,
+            fitness: self.fitness,
+            fallback_flows: self.fallback_flows,
             new_stream_id: StreamId(self.minted),
             now: self.now,
         }

@@ -108,8 +108,18 @@ fn a_worse_source_takes_over_from_none() {
 fn a_free_place_is_left_to_a_better_source_for_a_while() {
     let (mut world, _) = beside(Takeover::Refuse, true, 3, 1);
     world.with_priority("b", 2, false);
-    assert!(is_outranked(&mount(), 3.into(), &world.view));
-    assert!(!is_outranked(&mount(), 2.into(), &world.view));
+    for (priority, fitness, expected) in [
+        (3, SourceFitness::Fit, true),
+        (2, SourceFitness::Fit, false),
+        (1, SourceFitness::Silent, true),
+    ] {
+        let standing = Standing {
+            priority: priority.into(),
+            fitness,
+        };
+        let found = is_outranked(&mount(), standing, &world.view);
+        assert_eq!(found, expected, "{standing:?}");
+    }
     world
         .view
         .nodes
@@ -153,4 +163,57 @@ fn a_place_that_the_better_source_has_taken_is_waited_for_anew() {
     world.now += LEFT_TO_BETTER;
     assert_eq!(source(&mut world, Default::default()), []);
     assert_eq!(world.source.wake_at(), Some(world.now + LEFT_TO_BETTER));
+}
+
+#[test]
+fn a_source_that_could_not_be_heard_asks_for_no_place_that_another_wants() {
+    for fitness in [
+        SourceFitness::Idle,
+        SourceFitness::Unknown,
+        SourceFitness::OtherFormat,
+        SourceFitness::Silent,
+    ] {
+        // It is the best of all, but for what it sends.
+        let (mut world, _) = beside(Takeover::Refuse, true, 1, 2);
+        world.with_priority("b", 9, false);
+        let node = world.view.nodes.get_mut(&name("b")).unwrap();
+        node.streams.clear();
+        world.fitness = fitness;
+        assert_eq!(world.handle(Input::Tick), [], "{fitness:?}");
+        assert_eq!(world.tick_after(2 * LEFT_TO_BETTER), [], "{fitness:?}");
+        world.fitness = SourceFitness::Fit;
+        let asked = world.tick_after(CONFIRM);
+        assert!(matches!(asked[..], [Output::Request(_)]), "{asked:?}");
+    }
+}
+
+#[test]
+fn audio_that_is_not_known_takes_no_place_of_a_fallback() {
+    for (fitness, fallback_flows, asks) in [
+        (SourceFitness::Unknown, true, false),
+        (SourceFitness::Unknown, false, true),
+        (SourceFitness::OtherFormat, true, true),
+        (SourceFitness::Silent, true, true),
+    ] {
+        let (mut world, _) = beside(Takeover::Refuse, true, 1, 2);
+        world.view.nodes.clear();
+        (world.fitness, world.fallback_flows) = (fitness, fallback_flows);
+        let asked = world.handle(Input::Tick);
+        assert_eq!(!asked.is_empty(), asks, "{fitness:?} {fallback_flows}");
+    }
+}
+
+#[test]
+fn a_card_that_could_not_be_heard_outranks_none() {
+    let (mut world, _) = beside(Takeover::Refuse, true, 3, 1);
+    world.with_priority("b", 1, false);
+    let unknown = Standing {
+        priority: 9.into(),
+        fitness: SourceFitness::Unknown,
+    };
+    assert!(is_outranked(&mount(), unknown, &world.view));
+    let card = world.view.nodes.get_mut(&name("b")).unwrap();
+    let card = card.standby.get_mut(&mount()).unwrap();
+    card.fitness = SourceFitness::OtherFormat;
+    assert!(!is_outranked(&mount(), unknown, &world.view));
 }

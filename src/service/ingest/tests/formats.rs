@@ -6,6 +6,7 @@ use crate::media::format::joining::MAX_PROLOGUE_BYTES;
 use crate::media::format::ogg::first_serials;
 use crate::media::format::ogg::page::samples::{page, vorbis_first};
 use crate::media::format::{adts, ebml, flac, loas, ts};
+use crate::model::fitness::SourceFitness;
 use crate::wire::gossip::StreamAbout;
 
 /// An ID3v2 tag with a picture of so many bytes.
@@ -351,4 +352,34 @@ async fn a_source_in_which_no_sound_is_found_any_more_is_told_so() {
             "{format:?}: {why:?}"
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_could_be_heard_once_its_audio_is_found() {
+    let bench = Bench::start(&[("standby", "true")]).await;
+    let (mut first, _old) = bench.put_on_air(20).await;
+    bench.gossip();
+    let fitness = || {
+        let waiting = bench.ingest.sources.standby();
+        waiting.get(&mount()).map(|card| (card.sends, card.fitness))
+    };
+    let mut second = bench.offer();
+    let page = b"<p>one moment</p>".repeat(4_000);
+    second.sender.write_all(&page).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(fitness(), Some((false, SourceFitness::Unknown)));
+    second.sender.write_all(&frames(20)).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(fitness(), Some((true, SourceFitness::Fit)));
+    // Another format is audio, too, but not for those who listen.
+    first.sender.write_all(&frames(20)).await.unwrap();
+    let mut third = bench.offer();
+    drop(second);
+    third
+        .sender
+        .write_all(&adts::samples::frames(20))
+        .await
+        .unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(fitness(), Some((false, SourceFitness::OtherFormat)));
 }
