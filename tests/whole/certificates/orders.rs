@@ -1,5 +1,6 @@
 //! Orders that succeed, also when whoever orders dies.
 
+use std::process::Command;
 use std::time::Duration;
 
 use super::stage::{CONTACT, ORDERED_WITHIN, Stage, files_with, ip, status_of};
@@ -31,6 +32,17 @@ fn names_are_proven_by_whichever_node_is_asked() {
         }
     }
     assert_eq!(stage.pebble.issued(), 3);
+    let root = stage.pebble.issues_under();
+    for (index, node) in stage.mesh.nodes.iter().enumerate() {
+        // A player that trusts the authority, at the one port of the node.
+        let port = node.address().rsplit(':').next().unwrap().to_owned();
+        let leads = format!("{}:{port}:{}", names[0], ip(index));
+        let url = format!("https://{}:{port}/readyz", names[0]);
+        let mut curl = Command::new("curl");
+        curl.args(["-sSf", "--resolve", &leads, "--cacert"])
+            .arg(&root);
+        assert_eq!(done(&curl.arg(url).output().unwrap()), "ok\n");
+    }
 
     let serial = stage.wait_valid(0, names[0]);
     stage.add();

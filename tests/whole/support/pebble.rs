@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -33,6 +33,7 @@ pub(crate) struct PebbleSetup {
 pub(crate) struct Pebble {
     folder: TempDir,
     port: u16,
+    management_port: u16,
     setup: PebbleSetup,
     child: Child,
 }
@@ -41,12 +42,12 @@ impl Pebble {
     /// Starts an authority, and waits until it answers.
     pub(crate) fn start(setup: PebbleSetup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
+        let (port, management_port) = (free_port(), free_port());
         write_own_certificate(&folder, setup.ip);
         let file = |name: &str| folder.path().join(name).display().to_string();
         let config = json!({ "pebble": {
             "listenAddress": format!("{}:{port}", setup.ip),
-            "managementListenAddress": format!("127.0.0.1:{}", free_port()),
+            "managementListenAddress": format!("{}:{management_port}", setup.ip),
             "certificate": file("own.pem"),
             "privateKey": file("own-key.pem"),
             "httpPort": setup.http_port,
@@ -58,6 +59,7 @@ impl Pebble {
         let pebble = Self {
             folder,
             port,
+            management_port,
             setup,
             child,
         };
@@ -92,6 +94,17 @@ impl Pebble {
     /// The file with the certificate by which its own server is trusted.
     pub(crate) fn trusted_by(&self) -> PathBuf {
         self.folder.path().join("root.pem")
+    }
+
+    /// A file with the root of the certificates that it issues in its present life.
+    pub(crate) fn issues_under(&self) -> PathBuf {
+        let url = format!("https://{}:{}/roots/0", self.setup.ip, self.management_port);
+        let file = self.folder.path().join("issues-under.pem");
+        let mut curl = Command::new("curl");
+        curl.arg("-sSf").arg("--cacert").arg(self.trusted_by());
+        let got = curl.arg("-o").arg(&file).arg(url).output().unwrap();
+        assert!(got.status.success(), "{got:?}");
+        file
     }
 
     fn log(&self) -> String {
@@ -149,6 +162,9 @@ fn write_own_certificate(folder: &TempDir, ip: Ipv4Addr) {
     let root_key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Another name than the server's: with one name for both, OpenSSL takes that one's for its own root.
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, "the root of a test");
     let root = params.self_signed(&root_key).unwrap();
     let issuer = Issuer::from_params(&params, &root_key);
     let own_key = KeyPair::generate().unwrap();
