@@ -19,6 +19,10 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// The state of a listener.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "nearly all are served, and there are few"
+)]
 pub(super) enum Listener {
     /// Not connected until then.
     Away(Instant),
