@@ -489,5 +489,8 @@ mod tests {
         mount.rungs[0].state = off;
         mount.rungs[0].why_not_made = Some("no node can".to_owned());
         assert_eq!(troubles(&mount), "\n/live does not come: no node can\n");
+        let auto = "/auto".parse().unwrap();
+        mount.circle = vec![mount.path.clone(), auto, mount.path.clone()];
+        assert!(circle(&mount).ends_with("mount set /auto fallback=\n"));
     }
 }
