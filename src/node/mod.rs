@@ -1,6 +1,7 @@
 //! Builds a node from its settings, owns its tasks and stops them in order.
 
 mod announcing;
+mod certificates;
 mod kept;
 mod ports;
 mod presence;
@@ -138,12 +139,11 @@ impl Node {
         let hello = presence::hello(&settings, &kept, ports.bound)?;
         let present = Presence::begin(&settings, hello, &ports, &secret, &tasks).await?;
         let words = presence::address_words(&settings, present.links.hello());
-        let https_address = HttpsAddress::new(words, certificates.clone());
+        let https_address = HttpsAddress::new(words, certificates);
         let seal = Seal::new(&secret);
         let core = Core {
             settings: &settings,
             seal: &seal,
-            certificates: certificates.clone(),
             capacity: ports.capacity,
             links: &present.links,
             gossip: &present.gossip,

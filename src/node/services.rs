@@ -10,7 +10,6 @@ use tracing::warn;
 use super::kept::KeptState;
 use crate::io::child::Spawner;
 use crate::io::gossip::Gossip;
-use crate::io::https::certificates::Certificates;
 use crate::io::https::handshake::Https;
 use crate::io::link::Links;
 use crate::io::pacer::{Pacer, PacerConfig};
@@ -22,7 +21,6 @@ use crate::proto::ended::Ended;
 use crate::service::admin::{Admin, AdminConfig, Contact};
 use crate::service::audience::{Audience, MeshAudience};
 use crate::service::authority::{AuthorityConfig, MountAuthority};
-use crate::service::certificates::MeshCertificates;
 use crate::service::cluster::joining::Joiner;
 use crate::service::cluster::seeking::Unreached;
 use crate::service::cluster::{Cluster, ClusterConfig};
@@ -70,8 +68,6 @@ pub(super) struct Core<'a> {
     pub(super) settings: &'a Settings,
     /// Opens and seals what the document keeps secret.
     pub(super) seal: &'a Seal,
-    /// The certificates that this node uses for TLS.
-    pub(super) certificates: Certificates,
     /// The capacity that the settings and the system allow.
     pub(super) capacity: Capacity,
     pub(super) links: &'a Links,
@@ -338,17 +334,6 @@ impl Core<'_> {
         self.tasks.spawn(imports.run());
     }
 
-    /// Starts the service of certificates.
-    fn start_certificates(&self, mesh: &Mesh) {
-        let certificates = MeshCertificates {
-            mesh: mesh.clone(),
-            seal: self.seal.clone(),
-            store: self.certificates.clone(),
-            contact: self.settings.https.clone(),
-        };
-        self.tasks.spawn(certificates.run());
-    }
-
     fn start_spawner(&self) -> anyhow::Result<Spawner> {
         Spawner::start(self.tasks).context("cannot start the thread that starts programs")
     }
@@ -377,7 +362,7 @@ impl Core<'_> {
             sources: carriers.sources.clone(),
             geo: self.geo.clone(),
             unreached: self.unreached.clone(),
-            certificates: self.certificates.clone(),
+            certificates: self.https.certificates().clone(),
             fingerprint,
         })
     }

@@ -100,7 +100,7 @@ fn a_transcoded_mount_is_shown_everywhere_and_takes_no_encoder() {
 
     let said = done(&antiphon_mount(
         node,
-        &format!("set {SMALL} transcode_from="),
+        &format!("set {SMALL} transcode_from= --verbose"),
     ));
     assert!(
         said.contains("\ncodec\n") && said.contains("on_demand           false\n"),

@@ -231,7 +231,8 @@ impl Ordering<'_> {
             serial: facts.serial.clone(),
             issuer: facts.issuer.clone(),
             source: CertificateSource::Ordered,
-            obtained_unix_s: clock::unix_s(),
+            // Never before the wish that it answers.
+            obtained_unix_s: clock::unix_s().max(self.began_unix_s),
             chain,
         };
         let missing = self.wanted.names.iter().find(|name| {

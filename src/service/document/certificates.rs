@@ -67,10 +67,13 @@ impl Documents {
     ) -> Result<(), ChangeError> {
         let (key, name) = (order_key(first), first.clone());
         let change = move |document: &mut Document, now_unix_ms| {
-            let orders = list(document).0.orders;
-            // A try that has begun in this very second does not count as an answer.
-            let tried = orders.get(&name).map_or(0, |order| order.began_unix_s + 1);
-            let fields = wish_fields(now_unix_s.max(tried));
+            let known = list(document).0;
+            // Neither a try that has begun in this very second counts as an answer, nor what it has brought.
+            let tried = known.orders.get(&name).map(|order| order.began_unix_s + 1);
+            let certificates = known.certificates.values();
+            let own = certificates.filter(|it| it.names.first() == Some(&name));
+            let answered = own.map(|it| it.obtained_unix_s + 1).chain(tried).max();
+            let fields = wish_fields(now_unix_s.max(answered.unwrap_or_default()));
             let record = document.edit(&key, fields, now_unix_ms)?;
             Ok::<_, ChangeError>((BTreeMap::from([(key, record)]), ()))
         };

@@ -28,6 +28,7 @@
 mod file;
 mod outside_relays;
 mod rung;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod transcoding;
@@ -38,7 +39,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::model::finding::Finding;
-use crate::model::fitness::SourceFitness;
 use crate::model::format::StreamFormat;
 use crate::model::geo::Whereabouts;
 use crate::model::mount::MountName;
@@ -55,6 +55,7 @@ pub use self::outside_relays::{
     outside_relay_key, outside_relay_mount, yielding_key, yielding_mount,
 };
 pub use self::rung::{RungCard, rung_key, rung_mount};
+pub use self::standby::{StandbyCard, standby_key, standby_mount};
 pub use self::transcoding::{
     TRANSCODING, TranscodingCard, transcoder_key, transcoder_mount, wanted_key, wanted_mount,
 };
@@ -78,7 +79,6 @@ pub const ENGINE: &str = "engine";
 const CLAIM_PREFIX: &str = "claim/";
 const OUTSIDE_PREFIX: &str = "outside/";
 const STREAM_PREFIX: &str = "stream";
-const STANDBY_PREFIX: &str = "standby";
 const ABOUT_PREFIX: &str = "about";
 const CLOSED_PREFIX: &str = "closed";
 const REACH_PREFIX: &str = "reach/";
@@ -277,20 +277,6 @@ pub struct StreamAbout {
     pub priority: SourcePriority,
 }
 
-/// The best source that waits for its turn at a node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct StandbyCard {
-    /// The order of the source among those of its mount.
-    pub priority: SourcePriority,
-    /// Whether the source sends audio, so that it could be heard. An older version does not say it, and says it of audio that
-    /// could not.
-    pub sends: bool,
-    /// Whether it could be heard, and why not.
-    #[serde(skip_serializing_if = "SourceFitness::is_fit")]
-    pub fitness: SourceFitness,
-}
-
 /// The findings of a node in the bytes of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamFindings {
@@ -403,16 +389,6 @@ pub fn stream_key(mount: &MountName) -> String {
 /// The mount of a stream's key.
 pub fn stream_mount(key: &str) -> Option<MountName> {
     MountName::try_from(key.strip_prefix(STREAM_PREFIX)?).ok()
-}
-
-/// The key that says that a source waits for its turn.
-pub fn standby_key(mount: &MountName) -> String {
-    format!("{STANDBY_PREFIX}{mount}")
-}
-
-/// The mount of such a key.
-pub fn standby_mount(key: &str) -> Option<MountName> {
-    MountName::try_from(key.strip_prefix(STANDBY_PREFIX)?).ok()
 }
 
 /// The key of what the source of a mount's stream says of it.

@@ -33,14 +33,17 @@ fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
     (member, player)
 }
 
-/// Visits at this time until the kernel takes no more.
+/// Visits at this time until the kernel has taken nothing for a while: it may move bytes from one end to the other later.
 fn fill(member: &mut Member, now: Instant) {
-    loop {
+    let mut refused = 0;
+    while refused < 200 {
         let before = member.connection.control.sent_bytes();
         assert!(stays(member, now));
-        if member.connection.control.sent_bytes() == before {
-            return;
-        }
+        refused = match member.connection.control.sent_bytes() == before {
+            true => refused + 1,
+            false => 0,
+        };
+        std::thread::yield_now();
     }
 }
 
