@@ -64,7 +64,7 @@ impl AuthorityOrder {
         }
     }
 
-    /// The answers that have to be in DNS before [`Self::answer`]; none if the questions are answered by HTTP.
+    /// The answers that have to be in DNS before [`Self::prove`]; none if the questions are answered by HTTP.
     pub async fn dns_proofs(&mut self, way: ProofWay) -> Result<Vec<DnsProof>, AcmeError> {
         let kind = challenge(way);
         let mut proofs = Vec::new();
