@@ -330,6 +330,16 @@ mod tests {
     use crate::model::status::outside_relay::OutsideRelayStatus;
     use crate::model::status::rung::RungStatus;
 
+    fn rung(name: &str, state: RungState, nodes: &[&str]) -> RungStatus {
+        RungStatus {
+            rung: name.parse().unwrap(),
+            state,
+            heard_on: nodes.iter().map(|node| node.parse().unwrap()).collect(),
+            troubles: BTreeMap::new(),
+            why_not_made: None,
+        }
+    }
+
     #[test]
     fn the_rungs_of_a_mount_are_listed() {
         let mut mount = MountStatus::sample("/live.mp3");
@@ -339,13 +349,6 @@ mod tests {
             "{alone}"
         );
         assert!(alone.contains("has no fallback: antiphon mount set /live.mp3 fallback="));
-        let rung = |name: &str, state, nodes: &[&str]| RungStatus {
-            rung: name.parse().unwrap(),
-            state,
-            heard_on: nodes.iter().map(|node| node.parse().unwrap()).collect(),
-            troubles: BTreeMap::new(),
-            why_not_made: None,
-        };
         mount.rungs = vec![
             rung("/live.mp3", RungState::OffAir, &[]),
             rung("/auto.mp3", RungState::Flows, &["n1", "n2"]),
@@ -376,7 +379,7 @@ mod tests {
     #[test]
     fn the_addresses_of_a_relay_are_rungs_below_the_own_source() {
         let node = |name: &str| name.parse::<NodeName>().unwrap();
-        let rung = |address: &str, state| RelayRung {
+        let address = |address: &str, state| RelayRung {
             address: address.to_owned(),
             state,
             why: (state == RelayRungState::Fails).then(|| "it answers 404".to_owned()),
@@ -391,26 +394,14 @@ mod tests {
             addresses: 3,
             report: OutsideRelayReport::default(),
             rungs: vec![
-                rung("http://***@a/live.mp3", RelayRungState::Fails),
-                rung("http://b/live.mp3", RelayRungState::Flows),
-                rung("http://c/live.mp3", RelayRungState::NotNeeded),
+                address("http://***@a/live.mp3", RelayRungState::Fails),
+                address("http://b/live.mp3", RelayRungState::Flows),
+                address("http://c/live.mp3", RelayRungState::NotNeeded),
             ],
         });
         mount.rungs = vec![
-            RungStatus {
-                rung: "/live.mp3".parse().unwrap(),
-                state: RungState::Flows,
-                heard_on: vec![node("n1"), node("n3")],
-                troubles: BTreeMap::new(),
-                why_not_made: None,
-            },
-            RungStatus {
-                rung: "/auto.mp3".parse().unwrap(),
-                state: RungState::Flows,
-                heard_on: Vec::new(),
-                troubles: BTreeMap::new(),
-                why_not_made: None,
-            },
+            rung("/live.mp3", RungState::Flows, &["n1", "n3"]),
+            rung("/auto.mp3", RungState::Flows, &[]),
         ];
         let listed = table(&mount, true);
         let lines: Vec<&str> = listed.lines().collect();
@@ -433,12 +424,9 @@ mod tests {
 
     #[test]
     fn the_reason_is_told_why_a_rung_is_heard() {
-        let rung = |name: &str, state, heard: bool| RungStatus {
-            rung: name.parse().unwrap(),
-            state,
-            heard_on: heard.then(|| "n1".parse().unwrap()).into_iter().collect(),
-            troubles: BTreeMap::new(),
-            why_not_made: None,
+        let rung = |name, state, heard| match heard {
+            true => rung(name, state, &["n1"]),
+            false => rung(name, state, &[]),
         };
         let (on, off) = (RungState::Flows, RungState::OffAir);
         let ordered = |text: &str| Some(text.parse::<Switch>().unwrap());

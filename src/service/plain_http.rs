@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tracing::{info, warn};
 
+use super::certificates::challenges;
 use super::https_address::HttpsAddress;
 use crate::io::door::Visitor;
 use crate::settings::{HttpsRedirect, PlainHttpSettings, TlsUse};
 use crate::wire::http::head::Head;
-
-/// The folder in which a certificate authority asks for a proof: by plain HTTP, because there is no certificate yet.
-const ACME: &str = "/.well-known/acme-challenge/";
 
 /// The purpose of a request, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +82,8 @@ impl PlainHttp {
 
     /// Decides about a request that a visitor has made. One by TLS, or from this machine, is answered.
     pub fn judge(&self, visitor: &Visitor, head: &Head, purpose: Purpose) -> PlainVerdict {
-        if is_private(visitor) || head.path().starts_with(ACME) {
+        // An authority asks by plain HTTP, because there is no certificate yet.
+        if is_private(visitor) || head.path().starts_with(challenges::PATH) {
             return PlainVerdict::Answer;
         }
         // Not as it stands in the request, where another host may stand before it.

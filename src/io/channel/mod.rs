@@ -174,7 +174,7 @@ impl Channel {
             prologue: Bytes::new(),
             position: 0,
             began: 0,
-            store: Store::join(Duration::ZERO, log.open.feed.edge_now()),
+            store: account(&log.open.feed, 0),
             leg: Arc::clone(&log.open),
             taken_last: None,
             burst,
@@ -214,6 +214,11 @@ enum LegProgress {
     Begun(Bytes),
     /// Bytes were taken.
     Taken,
+}
+
+/// The account of a listener that begins at this byte of a feed now.
+fn account(feed: &Feed, position: u64) -> Store {
+    Store::join(feed.time_from(position), feed.edge_now())
 }
 
 /// One listener's way through a channel: which leg it reads, and which byte it gets next. Holds no audio.
@@ -288,7 +293,7 @@ impl ChannelReader {
             (LegProgress::Waiting | LegProgress::Entering, None) => self.enter(),
             (LegProgress::Begun(prologue), None) => match feed.join_point(self.burst) {
                 Some(position) if feed.prologue_at(position) == *prologue => {
-                    self.store = Store::join(feed.time_from(position), feed.edge_now());
+                    self.store = account(feed, position);
                     self.position = position;
                 }
                 _ => return false,
@@ -305,7 +310,7 @@ impl ChannelReader {
         let joined = feed.join_point(self.burst);
         self.position = joined.unwrap_or_else(|| feed.edge());
         self.began = self.position;
-        self.store = Store::join(feed.time_from(self.position), feed.edge_now());
+        self.store = account(feed, self.position);
         self.progress = match joined {
             Some(_) => LegProgress::Entering,
             None => LegProgress::Waiting,

@@ -53,7 +53,7 @@ impl fmt::Display for CertificatePart {
 
 /// Why two texts are no certificate and its key: in which of them, and in which line from 1.
 ///
-/// It repeats nothing of the texts.
+/// The error repeats nothing of the texts.
 #[derive(Debug)]
 pub struct BadCertificate {
     /// The text in question.

@@ -237,6 +237,21 @@ pub(super) mod samples {
         [near, door.accept().unwrap().0]
     }
 
+    /// Repeats visits until the kernel has taken nothing for a while: it may move bytes from one end to the other later. A
+    /// visit gives all bytes that were sent by then, and whether it was refused if these are not more.
+    pub(in crate::io::pacer) fn visit_until_refused(mut visit: impl FnMut() -> (u64, bool)) {
+        let (mut before, mut refused) = (visit().0, 0);
+        while refused < 200 {
+            let (sent_bytes, is_refused) = visit();
+            refused = match sent_bytes == before && is_refused {
+                true => refused + 1,
+                false => 0,
+            };
+            before = sent_bytes;
+            std::thread::yield_now();
+        }
+    }
+
     impl ListenerConnection {
         /// A listener with this head, and its player, which has read nothing yet.
         pub(in crate::io::pacer) fn sample(head: Bytes, now: Instant) -> (Self, TcpStream) {

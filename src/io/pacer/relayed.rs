@@ -126,7 +126,7 @@ mod tests {
     use std::io::Write as _;
 
     use super::super::connection::STUCK_LIMIT;
-    use super::super::connection::samples::pair;
+    use super::super::connection::samples::{pair, visit_until_refused};
     use super::*;
 
     /// A listener, its player, and the server that feeds it.
@@ -149,19 +149,14 @@ mod tests {
         matches!(relayed.visit(now, &mut buffer), VisitResult::Stay)
     }
 
-    /// Visits at this time until the kernel has taken nothing for a while.
+    /// Visits at this time until the kernel takes no more.
     fn fill(relayed: &mut Relayed, now: Instant) {
-        let sent = |relayed: &Relayed| relayed.connection.control.sent_bytes();
-        let mut refused = 0;
-        while refused < 200 {
-            let before = sent(relayed);
+        visit_until_refused(|| {
             assert!(stays(relayed, now));
-            refused = match sent(relayed) == before && relayed.connection.stuck_since.is_some() {
-                true => refused + 1,
-                false => 0,
-            };
-            std::thread::yield_now();
-        }
+            let connection = &relayed.connection;
+            let is_stuck = connection.stuck_since.is_some();
+            (connection.control.sent_bytes(), is_stuck)
+        });
     }
 
     fn take(player: &mut TcpStream, bytes: usize) -> Vec<u8> {

@@ -43,8 +43,11 @@ impl Ring {
     /// last as their bytes do at the stream's bitrate.
     fn time_at_edge(&self) -> Duration {
         let (time, timed) = (self.time(), self.scanner.timed());
+        if timed == self.edge || !self.scanner.knows_media_time() {
+            return time;
+        }
         let bitrate_bps = self.bitrate_bps();
-        if !self.scanner.knows_media_time() || bitrate_bps == 0 {
+        if bitrate_bps == 0 {
             return time;
         }
         let lasting = |bytes: u64| Duration::from_secs_f64(bytes as f64 * 8.0 / bitrate_bps as f64);

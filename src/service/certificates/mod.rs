@@ -7,6 +7,7 @@ mod account;
 pub mod challenges;
 mod issuer;
 mod keeping;
+mod kept;
 mod ordering;
 pub mod orders;
 mod windows;

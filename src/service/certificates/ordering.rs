@@ -6,12 +6,13 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::account::{Accounts, NoAccount};
+use super::kept::{Obtained, kept};
 use crate::io::acme::{AcmeError, Authority, AuthorityOrder, OrderStage, key};
 use crate::io::clock;
 use crate::io::https::certificate::{BadCertificate, Certificate};
 use crate::io::seal::{CannotUnseal, Seal};
 use crate::logic::certificates::names::WantedCertificate;
-use crate::logic::records::certificates::{MAX_CHAIN_BYTES, certificate_key, order_key};
+use crate::logic::records::certificates::{MAX_CHAIN_BYTES, order_key};
 use crate::model::acme::{
     CertificateOrder, CertificateSource, KeptCertificate, OpenOrder, SealedKey,
 };
@@ -222,19 +223,6 @@ impl Ordering<'_> {
             return Err(OrderFault::TooLong);
         }
         let facts = Certificate::from_pem(&chain, &order.key)?.facts;
-        let place = certificate_key(&chain);
-        let kept = KeptCertificate {
-            names: self.wanted.names.clone(),
-            key: SealedKey(self.seal.seal(place.as_str(), order.key.as_bytes())),
-            not_before_unix_s: facts.not_before_unix_s,
-            not_after_unix_s: facts.not_after_unix_s,
-            serial: facts.serial.clone(),
-            issuer: facts.issuer.clone(),
-            source: CertificateSource::Ordered,
-            // Never before the wish that it answers.
-            obtained_unix_s: clock::unix_s().max(self.began_unix_s),
-            chain,
-        };
         let missing = self.wanted.names.iter().find(|name| {
             let has = |own: &String| own.eq_ignore_ascii_case(name.as_str());
             !facts.names.iter().any(has)
@@ -242,6 +230,13 @@ impl Ordering<'_> {
         if let Some(missing) = missing {
             return Err(OrderFault::OtherNames(missing.to_string()));
         }
+        let obtained = Obtained {
+            names: self.wanted.names.clone(),
+            source: CertificateSource::Ordered,
+            // Never before the wish that it answers.
+            unix_s: clock::unix_s().max(self.began_unix_s),
+        };
+        let kept = kept(self.seal, &facts, chain, &order.key, obtained);
         let ends = Some(self.wanted.first_name().clone());
         let documents = &self.mesh.documents;
         documents.keep_certificate(kept.clone(), ends).await?;

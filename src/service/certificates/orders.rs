@@ -1,12 +1,13 @@
 //! Orders of operators about certificates: one from elsewhere for the mesh, and new ones before their time.
 
+use super::kept::{Obtained, kept};
 use crate::io::clock;
 use crate::io::https::certificate::{BadCertificate, Certificate};
 use crate::io::seal::Seal;
 use crate::logic::certificates::names::{ProofWay, WantedCertificate};
 use crate::logic::certificates::plan::rationed_until;
-use crate::logic::records::certificates::{Issuance, MAX_CHAIN_BYTES, certificate_key};
-use crate::model::acme::{CertificateSource, KeptCertificate, SealedKey};
+use crate::logic::records::certificates::{Issuance, MAX_CHAIN_BYTES};
+use crate::model::acme::{CertificateSource, KeptCertificate};
 use crate::model::https::CertificateName;
 use crate::model::status::certificates::span;
 use crate::model::suggest::listed;
@@ -94,18 +95,12 @@ pub async fn import(
     if facts.not_after_unix_s <= now {
         return Err(NotImported::Expired(now - facts.not_after_unix_s));
     }
-    let place = certificate_key(&chain);
-    let kept = KeptCertificate {
+    let obtained = Obtained {
         names,
-        key: SealedKey(seal.seal(place.as_str(), key.as_bytes())),
-        not_before_unix_s: facts.not_before_unix_s,
-        not_after_unix_s: facts.not_after_unix_s,
-        serial: facts.serial.clone(),
-        issuer: facts.issuer.clone(),
         source: CertificateSource::Imported,
-        obtained_unix_s: now,
-        chain,
+        unix_s: now,
     };
+    let kept = kept(seal, &facts, chain, key, obtained);
     documents.keep_certificate(kept.clone(), None).await?;
     Ok(kept)
 }

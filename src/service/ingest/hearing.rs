@@ -1,8 +1,6 @@
-//! Listens to a source that waits on standby, whether it is silent: one that is on air is read from its ring.
+//! Listens to what a source sends, whether it is silent.
 
 use std::time::Duration;
-
-use bytes::Bytes;
 
 use crate::media::format::joining::StreamStart;
 use crate::media::loudness::{LoudnessMeter, SilenceWatch};
@@ -17,17 +15,17 @@ pub(super) struct Hearing {
 }
 
 impl Hearing {
-    /// Listens to a stream of this media type from its next byte on, before which a decoder needs the prologue.
-    pub(super) fn new(content_type: &str, prologue: Bytes, settings: SilenceSpec) -> Self {
-        let start = StreamStart {
-            offset: 0,
-            media_time: Duration::ZERO,
-            prologue,
-        };
+    /// Listens to a stream of this media type from here on.
+    pub(super) fn new(content_type: &str, start: &StreamStart, settings: SilenceSpec) -> Self {
         Self {
             watch: SilenceWatch::new(settings),
-            meter: LoudnessMeter::new(content_type, &start),
+            meter: LoudnessMeter::new(content_type, start),
         }
+    }
+
+    /// Whether the format tells how loud it is.
+    pub(super) fn can_tell(&self) -> bool {
+        self.meter.is_some()
     }
 
     /// The settings by which it judges.
@@ -46,5 +44,10 @@ impl Hearing {
     /// The state of the stream now.
     pub(super) fn state(&self) -> SoundState {
         self.watch.state()
+    }
+
+    /// How long the stream has been quiet.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.watch.quiet_for()
     }
 }

@@ -16,6 +16,7 @@ use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::logic::pace::{Allowance, MOST_AHEAD, Pulse, ReceivedAudio};
 use crate::media::format::detect::Format;
+use crate::media::format::joining::StreamStart;
 use crate::media::format::scanner::Scanner;
 use crate::media::ring::{Append, TitleSet};
 use crate::model::format::StreamFormat;
@@ -218,11 +219,12 @@ impl<F: Filler> Intake<F> {
             Some(hearing) if hearing.settings() == settings => hearing,
             _ => {
                 let prologue = self.lead.as_ref().map(|lead| lead.lead().prologue);
-                Hearing::new(
-                    self.inlet.media_type(),
-                    prologue.unwrap_or_default(),
-                    settings,
-                )
+                let start = StreamStart {
+                    offset: 0,
+                    media_time: Duration::ZERO,
+                    prologue: prologue.unwrap_or_default(),
+                };
+                Hearing::new(self.inlet.media_type(), &start, settings)
             }
         });
     }

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tracing::{debug, info};
 
+use super::hearing::Hearing;
 use crate::io::clock;
 use crate::io::feed::Feed;
 use crate::media::format::joining::StreamStart;
-use crate::media::loudness::{LoudnessMeter, SilenceWatch};
 use crate::media::ring::Read;
 use crate::model::mount::MountName;
 use crate::model::sound::{SilenceSpec, SoundState, StreamSound};
@@ -43,9 +43,7 @@ pub(super) struct SilenceLookout {
 /// A reader of the ring.
 #[derive(Debug)]
 struct Listening {
-    watch: SilenceWatch,
-    /// The meter; `None` if the format tells nothing.
-    meter: Option<LoudnessMeter>,
+    hearing: Hearing,
     /// The next byte to read.
     next: u64,
 }
@@ -97,13 +95,13 @@ impl SilenceLookout {
             return None;
         }
         let listening = match self.listening.take() {
-            Some(listening) if listening.watch.settings() == settings => listening,
+            Some(listening) if listening.hearing.settings() == settings => listening,
             _ => Listening::begin(feed, settings),
         };
         let listening = self.listening.insert(listening);
         listening.read(feed);
-        let state = listening.watch.state();
-        let quiet_ms = listening.watch.quiet_for().as_millis();
+        let state = listening.hearing.state();
+        let quiet_ms = listening.hearing.quiet_for().as_millis();
         let quiet_ms = u64::try_from(quiet_ms).unwrap_or(u64::MAX);
         let begun = || clock::unix_ms().saturating_sub(quiet_ms);
         let known = self.told.and_then(|told| told.silent_since_unix_ms);
@@ -161,34 +159,29 @@ impl Listening {
             media_time: Duration::ZERO,
             prologue: feed.prologue_at(next),
         };
-        let meter = LoudnessMeter::new(content_type, &start);
-        if meter.is_none() {
+        let hearing = Hearing::new(content_type, &start, settings);
+        if !hearing.can_tell() {
             info!(
                 content_type,
                 "streams of this format do not tell whether they are silent"
             );
         }
-        Self {
-            watch: SilenceWatch::new(settings),
-            meter,
-            next,
-        }
+        Self { hearing, next }
     }
 
     /// Reads what has come since the last look.
     fn read(&mut self, feed: &Feed) {
-        let Some(meter) = &mut self.meter else {
+        if !self.hearing.can_tell() {
             return;
-        };
-        let watch = &mut self.watch;
+        }
         match feed.read(self.next, MAX_LOOK_BYTES) {
             Read::Bytes(pieces) => {
                 for piece in pieces {
-                    meter.feed(&piece, |heard| watch.hear(heard));
+                    self.hearing.feed(&piece);
                     self.next += piece.len() as u64;
                 }
             }
-            Read::Overrun { .. } => *self = Self::begin(feed, watch.settings()),
+            Read::Overrun { .. } => *self = Self::begin(feed, self.hearing.settings()),
             Read::Wait | Read::Ended => {}
         }
     }

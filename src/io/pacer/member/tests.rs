@@ -5,6 +5,7 @@ use std::net::TcpStream;
 
 use socket2::SockRef;
 
+use super::super::connection::samples::visit_until_refused;
 use super::super::connection::{CHECK_EVERY, STUCK_LIMIT};
 use super::*;
 use crate::io::channel::Channel;
@@ -33,18 +34,12 @@ fn member(feed: &Feed, head: Bytes, now: Instant) -> (Member, TcpStream) {
     (member, player)
 }
 
-/// Visits at this time until the kernel has taken nothing for a while: it may move bytes from one end to the other later.
+/// Visits at this time until the kernel takes no more.
 fn fill(member: &mut Member, now: Instant) {
-    let mut refused = 0;
-    while refused < 200 {
-        let before = member.connection.control.sent_bytes();
+    visit_until_refused(|| {
         assert!(stays(member, now));
-        refused = match member.connection.control.sent_bytes() == before {
-            true => refused + 1,
-            false => 0,
-        };
-        std::thread::yield_now();
-    }
+        (member.connection.control.sent_bytes(), true)
+    });
 }
 
 fn stays(member: &mut Member, now: Instant) -> bool {

@@ -33,25 +33,14 @@ pub(super) fn section(seen: PageView<'_>) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::super::samples;
     use super::*;
-    use crate::model::status::Status;
     use crate::model::status::certificates::{CertificateStatus, CertificatesStatus};
 
     #[test]
     fn each_certificate_is_a_line() {
-        let empty = r#"{"node":"a","cluster":"","version":"","uptime_s":0,"master":null,"epoch":0,"nodes":[],"mounts":[]}"#;
-        let mut status: Status = serde_json::from_str(empty).unwrap();
-        let seen = |status: &Status| {
-            let view = PageView {
-                status,
-                now: UNIX_EPOCH + Duration::from_secs(100),
-                https: false,
-            };
-            section(view).into_string()
-        };
-        assert_eq!(seen(&status), "");
+        let mut status = samples::empty();
+        assert_eq!(samples::shown(section, &status), "");
         let certificate = |names: &str, state| CertificateStatus {
             names: vec![names.to_owned()],
             state,
@@ -66,7 +55,7 @@ mod tests {
                 certificate("<b>", CertificateState::Ending),
             ],
         });
-        let shown = seen(&status);
+        let shown = samples::shown(section, &status);
         for part in [
             "No node orders",
             "<p>a.example: valid, 30 s left</p>",

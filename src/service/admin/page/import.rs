@@ -29,25 +29,14 @@ pub(super) fn section(seen: PageView<'_>) -> Markup {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
+    use super::super::samples;
     use super::*;
     use crate::model::import::{ImportReport, ImportStatus, ListReport};
-    use crate::model::status::Status;
 
     #[test]
     fn each_list_is_a_line_for_operators() {
-        let empty = r#"{"node":"a","cluster":"","version":"","uptime_s":0,"master":null,"epoch":0,"nodes":[],"mounts":[]}"#;
-        let mut status: Status = serde_json::from_str(empty).unwrap();
-        let seen = |status: &Status| {
-            let view = PageView {
-                status,
-                now: UNIX_EPOCH + Duration::from_secs(100),
-                https: false,
-            };
-            section(view).into_string()
-        };
-        assert_eq!(seen(&status), "");
+        let mut status = samples::empty();
+        assert_eq!(samples::shown(section, &status), "");
         let list = ListReport {
             address: "http://a/<x>".to_owned(),
             read_unix_s: Some(90),
@@ -57,7 +46,7 @@ mod tests {
             node: "east".parse().ok(),
             report: ImportReport { lists: vec![list] },
         });
-        let shown = seen(&status);
+        let shown = samples::shown(section, &status);
         assert!(
             shown.contains("east imports 0 mounts from http://a/&lt;x&gt;, read 10 s ago"),
             "{shown}"

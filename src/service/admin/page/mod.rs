@@ -12,6 +12,8 @@ mod nodes;
 mod outside;
 mod players;
 #[cfg(test)]
+mod samples;
+#[cfg(test)]
 mod tests;
 mod text;
 
