@@ -36,17 +36,21 @@ impl Source {
     /// On standby: asks for the mount if it has no source, or leaves it to a better source that waits.
     ///
     /// One that could not be heard asks for it only if no other one waits that could. What sends no audio that is known lets
-    /// listeners hear a fallback, too; another format, and silence, are what the mount's own source sends.
+    /// listeners hear a fallback, too; another format, and silence, are what the mount's own source sends. One of another format
+    /// also lets the stream linger that listeners have heard: while sources give way to each other the place is free for a
+    /// moment, and not every node has heard for whom.
     pub(super) fn take_turn(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let is_free = context.view.source(&self.mount).is_none();
         let is_outranked = is_free && self.is_outranked(context);
         let is_fit = context.fitness.is_fit();
-        let is_unknown = context.fitness == SourceFitness::Unknown;
+        let lets_others = match context.fitness {
+            SourceFitness::Unknown => context.fallback_flows,
+            SourceFitness::OtherFormat => context.view.holders(&self.mount).next().is_some(),
+            _ => false,
+        };
         self.state = SourceState::Standby(match is_outranked {
             true if is_fit => Standby::Leaves(context.now + LEFT_TO_BETTER),
-            false if is_fit || !(is_unknown && context.fallback_flows) => {
-                return self.ask_if_free(context, out);
-            }
+            false if !lets_others => return self.ask_if_free(context, out),
             _ => Standby::NotBefore(context.now + CONFIRM),
         });
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::proto::source::standby::{LEFT_TO_BETTER, PASSED_OVER};
+use crate::wire::gossip::Origin;
 
 #[test]
 fn a_source_that_gives_way_waits_only_if_allowed() {
@@ -216,4 +217,29 @@ fn a_card_that_could_not_be_heard_outranks_none() {
     let card = card.standby.get_mut(&mount()).unwrap();
     card.fitness = SourceFitness::OtherFormat;
     assert!(!is_outranked(&mount(), unknown, &world.view));
+}
+
+#[test]
+fn another_format_lets_the_stream_linger_that_was_heard() {
+    let (mut world, _) = beside(Takeover::Refuse, true, 1, 2);
+    world.fitness = SourceFitness::OtherFormat;
+    // The one on air gives way: its stream is held on, and no card of one that waits has come yet.
+    world
+        .view
+        .nodes
+        .get_mut(&name("b"))
+        .unwrap()
+        .standby
+        .clear();
+    let streams = &mut world.view.nodes.get_mut(&name("b")).unwrap().streams;
+    assert!(!streams.is_empty());
+    for card in streams.values_mut() {
+        card.origin = Origin::Relay(None);
+    }
+    assert_eq!(world.handle(Input::Tick), []);
+    assert_eq!(world.tick_after(CONFIRM), []);
+    let node = world.view.nodes.get_mut(&name("b")).unwrap();
+    node.streams.clear();
+    let asked = world.tick_after(CONFIRM);
+    assert!(matches!(asked[..], [Output::Request(_)]), "{asked:?}");
 }
