@@ -6,6 +6,7 @@
 pub mod document;
 pub mod election;
 pub mod members;
+mod rungs;
 pub mod seats;
 pub mod streams;
 pub mod table;

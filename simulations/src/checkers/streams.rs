@@ -8,6 +8,7 @@ use antiphon::model::mount::MountName;
 use antiphon::model::stream::{EndReason, StreamId};
 
 use super::Violations;
+use super::rungs::RungCourses;
 use crate::encoder::{EncoderId, FRAME_BYTES, byte};
 use crate::node::Size;
 use crate::node::radio::{Continuity, RadioNews};
@@ -91,8 +92,6 @@ struct Course {
     loop_since: Option<Duration>,
     rivals_since: Option<Duration>,
     off_air_since: Option<Duration>,
-    /// Since when listeners who hear each other's nodes are on different rungs.
-    apart_since: Option<Duration>,
 }
 
 /// The findings of one run about the streams.
@@ -119,6 +118,7 @@ pub struct StreamRules {
     /// Since when a listener could be served, and by which encoder.
     served_since: BTreeMap<(usize, usize), (EncoderId, Duration)>,
     courses: BTreeMap<usize, Course>,
+    rungs: RungCourses,
     has_faults: bool,
     stalls: BTreeMap<(usize, usize), Duration>,
     missed_bytes: u64,
@@ -139,6 +139,7 @@ impl StreamRules {
             took_at: BTreeMap::new(),
             served_since: BTreeMap::new(),
             courses: BTreeMap::new(),
+            rungs: RungCourses::default(),
             has_faults: false,
             stalls: BTreeMap::new(),
             missed_bytes: 0,
@@ -384,13 +385,8 @@ impl StreamRules {
         };
         let heard: BTreeSet<(usize, bool)> =
             stations.iter().enumerate().filter_map(rung_at).collect();
-        let is_apart = heard
-            .iter()
-            .any(|(at, is_own)| heard.contains(&(*at, !is_own)));
-        let course = self.courses.entry(watched.number).or_default();
-        let since = course.apart_since.filter(|_| is_apart).unwrap_or(now);
-        course.apart_since = is_apart.then_some(since);
-        if now - since > bound {
+        self.rungs.note_net(now, reach.components);
+        if self.rungs.apart(now, watched.number, &heard) > bound {
             self.violations.note("S10", now, || {
                 format!(
                     "nodes that hear each other play different rungs of {}",
