@@ -6,5 +6,6 @@ pub mod icy;
 pub mod intro;
 pub mod looped;
 pub mod loudness;
+pub mod overlap;
 pub mod ring;
 pub mod splice;

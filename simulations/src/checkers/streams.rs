@@ -81,6 +81,8 @@ struct Ear {
     /// Streams that were left, and where.
     earlier: BTreeMap<StreamId, u64>,
     heard_at: Duration,
+    /// Whether it has gone over to another rung since, of which it has no byte so far.
+    has_switched: bool,
 }
 
 /// A listener that has got bytes within this time hears a stream.
@@ -188,6 +190,10 @@ impl StreamRules {
                 let length = bytes.len() as u64;
                 self.follow((node, life, mount), (stream, offset, length), continuity);
             }
+            RadioNews::Switched(mount) => {
+                let ear = self.ears.get_mut(&(node, mount));
+                ear.into_iter().for_each(|ear| ear.has_switched = true);
+            }
             RadioNews::Dropped(mount, why) => self.dropped(node, mount, why),
             RadioNews::Overrun(mount) => self.violations.note("S5", now, || {
                 format!("a listener of {mount} at {node} fell off the ring")
@@ -225,6 +231,7 @@ impl StreamRules {
             next: offset + length,
             earlier: BTreeMap::new(),
             heard_at: self.now,
+            has_switched: false,
         };
         let begins_at = self
             .truth
@@ -237,6 +244,12 @@ impl StreamRules {
         });
         let right = match continuity {
             Continuity::Joined => true,
+            // Back from another rung of which it has heard nothing: it goes on with what is heard now.
+            Continuity::Next | Continuity::Spliced
+                if ear.has_switched && ear.stream == stream && ear.next < offset =>
+            {
+                joins
+            }
             Continuity::Next => ear.stream == stream && ear.next == offset,
             // Another stream came and went before the listener had a byte of it, or nobody had the next byte any
             // more and it goes on with what there is.
@@ -270,6 +283,7 @@ impl StreamRules {
             }
         }
         (ear.life, ear.stream, ear.next, ear.heard_at) = (life, stream, offset + length, self.now);
+        ear.has_switched = false;
     }
 
     fn dropped(&mut self, node: usize, mount: MountName, why: Option<EndReason>) {

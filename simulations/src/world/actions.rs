@@ -281,6 +281,7 @@ impl World {
             }
             RadioNews::Dropped(..)
             | RadioNews::Overrun(_)
+            | RadioNews::Switched(_)
             | RadioNews::Relaying(..)
             | RadioNews::Left(..) => {
                 self.log.tell(now, format_args!("{node} {news:?}"));

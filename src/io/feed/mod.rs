@@ -348,6 +348,20 @@ impl Feed {
         self.shared.ring.lock().close_edge()
     }
 
+    /// The last bytes that listeners hear if no byte follows, at most so many.
+    pub fn heard_end(&self, max_bytes: usize) -> Bytes {
+        let mut ring = self.shared.ring.lock();
+        let edge = ring.close_edge().offset;
+        let from = edge.saturating_sub(max_bytes as u64).max(ring.oldest());
+        match ring.read(
+            from,
+            usize::try_from(edge.saturating_sub(from)).unwrap_or(0),
+        ) {
+            Read::Bytes(pieces) => pieces.concat().into(),
+            Read::Wait | Read::Overrun { .. } | Read::Ended => Bytes::new(),
+        }
+    }
+
     /// The offset of the oldest byte held.
     pub fn oldest(&self) -> u64 {
         self.shared.ring.lock().oldest()

@@ -112,9 +112,12 @@ pub fn upstreams(
         .collect();
     order.extend(master_without(seeker, &holders));
     order.sort();
-    let upstream = |(_, node): (CandidateRank<'_>, &NodeName)| Upstream {
-        node: node.clone(),
-        not_before: seeker.failures.rest(node, now),
+    let upstream = |(_, node): (CandidateRank<'_>, &NodeName)| {
+        let state = holders.get(node).map_or(NodeState::Alive, |it| it.state);
+        Upstream {
+            node: node.clone(),
+            not_before: seeker.failures.rest(node, state, now),
+        }
     };
     let mut upstreams: Vec<Upstream> = order.into_iter().map(upstream).collect();
     // The sort is stable: among those that may be asked now, and those whose rests end together, the order stays.
@@ -318,9 +321,9 @@ mod tests {
     fn a_node_that_failed_lately_is_asked_last_and_later() {
         let (mut failures, now) = (Failures::default(), Instant::now() + LONGEST_REST);
         let holdings = [1, 2, 3].map(|index| holding(index, Role::Relay(None)));
-        failures.note_failure(&name(1), now);
-        failures.note_failure(&name(1), now);
-        failures.note_failure(&name(2), now);
+        failures.note_failure(&name(1), NodeState::Alive, now);
+        failures.note_failure(&name(1), NodeState::Alive, now);
+        failures.note_failure(&name(2), NodeState::Alive, now);
         assert_eq!(ask(0, None, &failures, &holdings), [3, 2, 1]);
     }
 
@@ -395,7 +398,7 @@ mod tests {
             let holdings: BTreeMap<_, _> = holdings.into_iter().map(|it| (it.node.clone(), it)).collect();
             let holdings: Vec<_> = holdings.into_values().collect();
             let mut failures = Failures::default();
-            failed.iter().for_each(|index| failures.note_failure(&name(*index), Instant::now()));
+            failed.iter().for_each(|index| failures.note_failure(&name(*index), NodeState::Alive, Instant::now()));
             let asked = ask(0, master, &failures, &holdings);
             let holder = |index: usize| holdings.iter().find(|it| {
                 it.node == name(index) && it.stream.stream_id == StreamId(STREAM)

@@ -341,7 +341,11 @@ impl Pull {
         match outcome {
             AttemptOutcome::Finished => return self.end_round(round, context, out),
             // Also one that has served well for hours: it has just stopped, so the others are asked first.
-            AttemptOutcome::Failed => self.failures.note_failure(&upstream, context.now),
+            AttemptOutcome::Failed => {
+                let node = context.mesh.nodes.get(&upstream);
+                let state = node.map_or(NodeState::Dead, |node| node.state);
+                self.failures.note_failure(&upstream, state, context.now);
+            }
             AttemptOutcome::Overrun => _ = round.overrun_at.get_or_insert(upstream),
         }
         // The holders may have changed meanwhile; and what is on air was the last resort.

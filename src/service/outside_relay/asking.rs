@@ -14,6 +14,7 @@ use super::upstream::Upstream;
 use super::{OutsideRelayConfig, is_own};
 use crate::io::http::stream::{self, OpenAnswer, host_and_port, led_to};
 use crate::io::http::{HttpError, Question, with_causes};
+use crate::media::format::detect::Format;
 use crate::media::icy::Separator;
 use crate::model::mount::MountSpec;
 use crate::model::outside_relay::RelayAddress;
@@ -37,6 +38,7 @@ const MAX_REDIRECTS: usize = 6;
 /// A stream that flows.
 pub(super) struct Flowing {
     pub(super) audio: Upstream,
+    pub(super) format: Format,
     pub(super) head: StreamHead,
     pub(super) stated_bps: u64,
 }
@@ -210,6 +212,7 @@ async fn begin(found: Found, spec: &MountSpec) -> Result<Flowing, String> {
     let version = env!("CARGO_PKG_VERSION");
     Ok(Flowing {
         audio,
+        format,
         head: StreamHead {
             user_agent: format!("antiphon/{version} (outside relay)"),
             ..said

@@ -15,6 +15,8 @@ use super::upstream::Told;
 use super::{OutsideRelayConfig, OutsideRelayJob};
 use crate::io::clock;
 use crate::logic::outside_relay::{AddressRota, GOOD_RUN, NextAddress};
+use crate::media::format::detect::Format;
+use crate::media::overlap::HeardEnd;
 use crate::model::fitness::SourceFitness;
 use crate::model::outside_relay::OutsideRelayStage;
 use crate::model::stream::EndReason;
@@ -120,7 +122,8 @@ impl<'a> Relaying<'a> {
     }
 
     /// Plays a stream to its end, or until a better one flows.
-    async fn play(&mut self, place: usize, flowing: Flowing) {
+    async fn play(&mut self, place: usize, mut flowing: Flowing) {
+        self.skip_heard(&mut flowing).await;
         let Some(mut airing) = self.begin(flowing) else {
             return sleep(RETRY).await; // the mount has just been deleted
         };
@@ -160,6 +163,20 @@ impl<'a> Relaying<'a> {
         }
     }
 
+    /// Leaves out what listeners have heard of the same stream, so that they go on where they were.
+    async fn skip_heard(&self, flowing: &mut Flowing) {
+        let Some(heard) = self.config.ingest.heard_last(&self.job.mount).await else {
+            return;
+        };
+        let is_same = Format::of_media_type(&heard.head().content_type) == Some(flowing.format);
+        let end = HeardEnd::new(flowing.format, &heard.heard_end(HeardEnd::BYTES));
+        if let Some(end) = end.filter(|_| is_same)
+            && flowing.audio.skip_heard(&end).await
+        {
+            info!("the stream goes on behind what was heard of it");
+        }
+    }
+
     /// Puts a stream on air. In a task of its own: whatever ends the job ends the reader, and the stream then leaves the air in
     /// order.
     fn begin(&self, flowing: Flowing) -> Option<Airing> {
@@ -169,6 +186,7 @@ impl<'a> Relaying<'a> {
             audio,
             head,
             stated_bps,
+            format: _,
         } = flowing;
         let stream = OwnStream {
             maker: Maker::OutsideRelay,

@@ -5,10 +5,12 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -16,6 +18,7 @@ use crate::io::http::stream::StreamBody;
 use crate::io::leftover::hand_on;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 use crate::media::icy::Separator;
+use crate::media::overlap::HeardEnd;
 use crate::model::title::TitleInfo;
 
 /// How much is read at once: half a second of a loud stream.
@@ -23,6 +26,13 @@ const READ_BYTES: usize = 16 << 10;
 /// After how many bytes with titles among them nothing is looked at any more: blocks that are no titles, as a server sends that
 /// has none, leave hardly any audio. Three times what is looked at otherwise; an Icecast sends more than that at once.
 const MOST_WOVEN_BYTES: usize = 48 << 10;
+
+/// How long the last seconds may take that a server sends at once: listeners wait meanwhile, with five seconds in hand.
+const BURST_LIMIT: Duration = Duration::from_secs(1);
+/// After how long without a byte they are over: longer than a packet takes to a server far away and back.
+const BURST_PAUSE: Duration = Duration::from_millis(300);
+/// The most bytes of them: an Icecast sends 64 KiB, ten seconds of the loudest MP3 are 400 KiB.
+const MOST_BURST_BYTES: usize = 512 << 10;
 
 /// The words of a reader to those who do not read it.
 #[derive(Clone, Debug, Default)]
@@ -131,6 +141,30 @@ impl Upstream {
             }
             if self.audio.len() > before {
                 return Poll::Ready(Ok(true));
+            }
+        }
+    }
+}
+
+impl Upstream {
+    /// Leaves out what listeners have heard already, if it is in what the server sends at once. Says whether it was.
+    pub(super) async fn skip_heard(&mut self, heard: &HeardEnd) -> bool {
+        let until = Instant::now() + BURST_LIMIT;
+        let mut seen_bytes = 0;
+        loop {
+            if let Some(place) = heard.find(&self.audio, seen_bytes) {
+                self.audio = heard.unheard(&self.audio, place);
+                return true;
+            }
+            seen_bytes = self.audio.len();
+            if seen_bytes >= MOST_BURST_BYTES {
+                return false;
+            }
+            let by = until.min(Instant::now() + BURST_PAUSE);
+            let more = timeout_at(by, poll_fn(|context| self.poll_more(context))).await;
+            // The end, or a broken connection, is told to whoever reads on.
+            if !matches!(more, Ok(Ok(true))) {
+                return false;
             }
         }
     }

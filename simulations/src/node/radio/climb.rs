@@ -4,8 +4,8 @@ use antiphon::model::mount::{MountName, MountSpec};
 use antiphon::proto::ladder::{Ladder, LadderStep};
 use antiphon::service::ladders::climb::Climb;
 
-use super::super::Env;
-use super::Radio;
+use super::super::{Action, Env};
+use super::{Radio, RadioNews};
 
 impl Radio {
     /// Lets the listeners of every mount with fallbacks hear the right rung.
@@ -22,7 +22,7 @@ impl Radio {
     }
 
     /// One look at a ladder; the mount to fetch, if one is missing.
-    fn climb(&mut self, spec: &MountSpec, env: &Env<'_>) -> Option<MountName> {
+    fn climb(&mut self, spec: &MountSpec, env: &mut Env<'_>) -> Option<MountName> {
         let (mounts, view) = (env.replica.mounts(), env.mesh.view());
         let climb = Climb {
             spec,
@@ -39,7 +39,12 @@ impl Radio {
         let ladder = self.ladders.entry(spec.path.clone());
         let ladder = ladder.or_insert_with(|| Ladder::new(env.moment.now));
         let step = ladder.step(&look, env.moment.now);
+        let before = self.streams.stand_in_of(&spec.path);
         climb.carry_out(step, &rungs);
+        if self.streams.stand_in_of(&spec.path) != before {
+            let switched = RadioNews::Switched(spec.path.clone());
+            env.out.push(Action::Radio(switched));
+        }
         match step {
             LadderStep::Fetch { rung, .. } => rungs[rung].mount().cloned(),
             _ => None,

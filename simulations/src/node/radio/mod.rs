@@ -76,6 +76,8 @@ pub enum RadioNews {
     Dropped(MountName, Option<EndReason>),
     /// A listener was dropped because its bytes were gone.
     Overrun(MountName),
+    /// The listeners of a mount go over to another rung of its ladder.
+    Switched(MountName),
     /// A mount is filled from this node now, with this stream from this byte on.
     Relaying(MountName, NodeName, StreamId, u64),
     /// A mount is not filled from that node any more, or not yet.

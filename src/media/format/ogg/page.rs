@@ -164,6 +164,16 @@ pub(in crate::media) fn consecutive(mut bytes: &[u8]) -> impl Iterator<Item = (P
     })
 }
 
+/// The body of the page with which these bytes end, if they end with a whole one.
+pub(in crate::media) fn last_body(bytes: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memmem::rfind(bytes, CAPTURE)?;
+    let page = &bytes[at..];
+    let HeadRead::Is(head) = PageHead::read(page) else {
+        return None;
+    };
+    (head.page_bytes == page.len()).then(|| &page[head.head_bytes..])
+}
+
 /// Whether a page arrived as it was made.
 pub fn is_whole(page: &[u8]) -> bool {
     let stated = page.get(CHECKSUM);
