@@ -5,5 +5,6 @@ mod encoders;
 mod moves;
 mod on_demand;
 mod plays;
+mod resumed;
 mod server;
 mod stage;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::http::{basic, get};
+use super::http::{basic, get, get_as};
 use super::patience::{PATIENCE, eventually, so};
 use super::port::free_port;
 
@@ -55,6 +55,13 @@ impl Icecast {
              <master-password>{password}</master-password><relays-on-demand>{on_demand}</relays-on-demand>"
         );
         Self::start_with(50, &[], &words)
+    }
+
+    /// Starts one without sources that sends newcomers the last sixteen seconds of 128 kbit/s.
+    pub(crate) fn with_long_burst() -> Self {
+        let limits =
+            "<limits><burst-size>262144</burst-size><queue-size>1048576</queue-size></limits>";
+        Self::start_with(20, &[], limits)
     }
 
     fn start_with(clients: u32, mounts: &[(&str, Option<u32>)], more: &str) -> Self {
@@ -181,6 +188,23 @@ impl Icecast {
     pub(crate) fn status(&self) -> String {
         let answer = get(&self.address(), "/status-json.xsl");
         answer.map(|it| it.text()).unwrap_or_default()
+    }
+
+    /// Closes the connections of all who listen to a mount.
+    pub(crate) fn close_listeners(&self, mount: &str) {
+        let (user, password) = LOGIN.split_once(':').expect("a user and a password");
+        let ask = |target: &str| {
+            get_as(&self.address(), target, user, password)
+                .unwrap()
+                .text()
+        };
+        let listed = ask(&format!("/admin/listclients?mount={mount}"));
+        let numbers = listed.split("<ID>").skip(1);
+        let numbers: Vec<&str> = numbers.filter_map(|it| it.split('<').next()).collect();
+        assert!(!numbers.is_empty(), "{listed}");
+        for number in numbers {
+            ask(&format!("/admin/killclient?mount={mount}&id={number}"));
+        }
     }
 
     /// Kills it, without a word to anybody.
