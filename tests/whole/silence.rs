@@ -3,9 +3,11 @@
 use std::process::{Child, Command, Stdio};
 
 use antiphon::model::fitness::SourceFitness;
+use antiphon::model::outside_relay::OutsideRelayStage;
 use antiphon::model::sound::SoundState;
 
 use crate::support::http::get;
+use crate::support::icecast::Icecast;
 use crate::support::mesh::TestMesh;
 use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
@@ -146,6 +148,45 @@ fn listeners_hear_a_fallback_while_the_source_is_silent() {
         });
         player.wait_for_more(16_000);
     }
+    assert!(!player.is_closed());
+}
+
+#[test]
+fn an_outside_relay_is_heard_rather_than_a_silent_source() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let (mount, arguments) = MOUNTS[0];
+    let icecast = Icecast::start(20, &[("/up.mp3", None)]);
+    let mesh = TestMesh::start(2);
+    let settings = r#""silence_s":2,"silence_fails":true"#;
+    mesh.nodes[0].create_mount_with(mount, PASSWORD, settings);
+    mesh.wait_for_mount(mount);
+    let relay = format!("relay={}/up.mp3", icecast.url());
+    done(&mesh.nodes[0].command("mount", &["set", mount, &relay]));
+    let plays = |stage| {
+        mesh.wait_each_sees(mount, &format!("a relay that is {stage:?}"), |it| {
+            let relay = it.outside_relay.as_ref();
+            relay.is_some_and(|it| it.report.stage == stage) && it.source.is_some()
+        });
+    };
+    plays(OutsideRelayStage::Running);
+    let player = Player::tune_in(&format!("{}/_stream/n1{mount}", mesh.nodes[1].url()));
+    let live = SilenceEncoder::start(&mesh.nodes[1], mount, arguments);
+    // The live source sounds for 8 s of each 16, and is heard for as long; its mount lets no source wait otherwise.
+    for _ in 0..2 {
+        plays(OutsideRelayStage::Standby);
+        player.wait_for_more(16_000);
+        plays(OutsideRelayStage::Running);
+        player.wait_for_more(16_000);
+        mesh.wait_each_sees(mount, "the silent one", |it| {
+            let mut waiting = it.waiting.iter();
+            waiting.any(|it| it.fitness == SourceFitness::Silent)
+        });
+    }
+    drop(live);
+    plays(OutsideRelayStage::Running);
+    player.wait_for_more(16_000);
     assert!(!player.is_closed());
 }
 

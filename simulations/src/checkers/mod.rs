@@ -11,6 +11,7 @@ pub mod seats;
 pub mod streams;
 pub mod table;
 pub mod transcoders;
+pub(crate) mod watched;
 
 use std::time::Duration;
 

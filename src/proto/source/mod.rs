@@ -96,6 +96,8 @@ pub enum Input {
     Ended(EndReason),
     /// Another source gets the mount: by order of a master, or by precedence.
     GiveWay,
+    /// Another source is to be heard, because this one is silent: it waits, also where sources do not.
+    StepAside,
     /// An operator ends it.
     Dismissed,
     /// The node stops.
@@ -252,7 +254,8 @@ impl Source {
             }
             Input::Audio => self.take_audio(context, out),
             Input::Ended(reason) => self.end(reason, out),
-            Input::GiveWay => self.give_way(context, out),
+            Input::GiveWay => self.give_way(self.may_wait, context, out),
+            Input::StepAside => self.give_way(true, context, out),
             Input::Dismissed => self.finish_and_end(EndReason::SourceLeft, out),
             Input::NodeStops => self.stop(out),
             Input::Tick => self.tick(context, out),
@@ -365,14 +368,14 @@ impl Source {
         out.push(Output::GoOnAir(stream_id, epoch));
     }
 
-    fn give_way(&mut self, context: SourceContext<'_>, out: &mut Vec<Output>) {
+    fn give_way(&mut self, may_wait: bool, context: SourceContext<'_>, out: &mut Vec<Output>) {
         let SourceState::OnAir(stream_id) = self.state else {
             return; // only a source on air can give way
         };
         if context.is_draining {
             return self.finish_and_end(EndReason::NodeStops, out);
         }
-        if !self.may_wait {
+        if !may_wait {
             return self.finish_and_end(EndReason::Replaced, out);
         }
         out.push(Output::LeaveAir(EndReason::Replaced));

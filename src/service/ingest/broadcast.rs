@@ -25,7 +25,7 @@ use crate::proto::source::{
 use crate::proto::view::MeshView;
 use crate::service::drain::Phase;
 use crate::service::early_titles::Unheard;
-use crate::service::sources::{DoubtedSource, StandbyEntry};
+use crate::service::sources::{DoubtedSource, SourceProtocol, StandbyEntry};
 use crate::wire::gossip::Origin;
 
 /// How often a source on standby is looked at, whether it sends.
@@ -168,11 +168,13 @@ impl<'a> Broadcast<'a> {
         let (mount, priority) = (&self.offer.spec.path, self.offer.priority);
         let stream_id = air.stream_id();
         let is_silent = || fails_by_silence(ingest, mount, stream_id);
+        let yields = self.offer.protocol == SourceProtocol::OutsideRelay;
         let mut view = ingest.mesh.cluster.watch();
         let outranked = async {
             sleep_until(Some(heeds_from)).await;
             let is_outranked = |view: &Arc<MeshView>| {
-                let fitness = match is_silent() {
+                // An outside relay yields to any source that could be heard, as one that could not be heard itself.
+                let fitness = match is_silent() || yields {
                     true => SourceFitness::Silent,
                     false => SourceFitness::Fit,
                 };
@@ -185,12 +187,12 @@ impl<'a> Broadcast<'a> {
         tokio::select! {
             input = air.carry(self.ingest, &self.offer, intake) => input,
             () = outranked => {
-                if is_silent() {
+                if !yields && is_silent() {
                     info!(%priority, "the source is silent, and another one waits that sends");
                     self.fitness.note_silent();
-                } else {
-                    info!(%priority, "a source with a better priority waits, and sends");
+                    return Input::StepAside;
                 }
+                info!(%priority, "a better source waits, and sends");
                 Input::GiveWay
             }
         }

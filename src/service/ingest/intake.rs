@@ -121,7 +121,7 @@ impl<F: Filler> Intake<F> {
             audio_bytes: 0,
             read_bytes: 0,
             counted_bytes: 0,
-            may_wait: offer.spec.standby,
+            may_wait: offer.spec.standby || offer.spec.silence_fails,
             lead: None,
             faults: Faults::new(),
             recognised_by: None,

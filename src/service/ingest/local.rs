@@ -19,7 +19,7 @@ use crate::model::source_priority::SourcePriority;
 use crate::model::stream::{EndReason, StreamHead};
 use crate::model::title::TitleInfo;
 use crate::proto::source::RefusalReason;
-use crate::service::sources::SourceProtocol;
+use crate::service::sources::{SourceProtocol, StandbyEntry};
 
 /// The origin of what comes from no client: no encoder has it, and so none takes it for its own old connection.
 const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -39,7 +39,7 @@ pub enum Maker {
 }
 
 /// A stream that this node makes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct OwnStream {
     /// The maker.
     pub maker: Maker,
@@ -51,6 +51,8 @@ pub struct OwnStream {
     pub stated_bps: u64,
     /// After how many seconds without audio it is taken off air.
     pub timeout_s: u32,
+    /// Has it seen to wait until it has the place, if it waits for that.
+    pub in_line: Option<StandbyEntry>,
 }
 
 /// Why a stream was not put on air.
@@ -135,6 +137,7 @@ impl Ingest {
             },
         };
         let broadcast = Broadcast::begin(&self.0, offer).await?;
+        drop(stream.in_line);
         Ok(broadcast.run(OwnFiller { audio, titles }).await)
     }
 }

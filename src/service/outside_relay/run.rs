@@ -2,10 +2,11 @@
 
 use std::future::pending;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{Instrument as _, debug, info, warn};
 
@@ -19,10 +20,13 @@ use crate::media::format::detect::Format;
 use crate::media::overlap::HeardEnd;
 use crate::model::fitness::SourceFitness;
 use crate::model::outside_relay::OutsideRelayStage;
+use crate::model::source_priority::SourcePriority;
 use crate::model::stream::EndReason;
+use crate::proto::on_air::fails_by_silence;
 use crate::proto::view::MeshView;
 use crate::service::demand::Demand;
 use crate::service::ingest::{Maker, NotTaken, OwnStream};
+use crate::service::sources::StandbyEntry;
 
 /// After how many seconds with less than a tenth of its audio a stream is given up, if the mount does not say less: listeners
 /// have five seconds in hand, and a connection that has lost a packet is back in three.
@@ -124,7 +128,8 @@ impl<'a> Relaying<'a> {
     /// Plays a stream to its end, or until a better one flows.
     async fn play(&mut self, place: usize, mut flowing: Flowing) {
         self.skip_heard(&mut flowing).await;
-        let Some(mut airing) = self.begin(flowing) else {
+        let in_line = self.wait_in_line().await;
+        let Some(mut airing) = self.begin(flowing, in_line) else {
             return sleep(RETRY).await; // the mount has just been deleted
         };
         self.rota.note_playing(place, clock::now());
@@ -179,7 +184,7 @@ impl<'a> Relaying<'a> {
 
     /// Puts a stream on air. In a task of its own: whatever ends the job ends the reader, and the stream then leaves the air in
     /// order.
-    fn begin(&self, flowing: Flowing) -> Option<Airing> {
+    fn begin(&self, flowing: Flowing, in_line: Option<StandbyEntry>) -> Option<Airing> {
         let config = self.config;
         let spec = config.mesh.documents.mount(&self.job.mount)?;
         let Flowing {
@@ -194,6 +199,7 @@ impl<'a> Relaying<'a> {
             spec,
             head,
             stated_bps,
+            in_line,
         };
         let (told, stop, ingest) = (audio.told.clone(), audio.stop(), config.ingest.clone());
         let titles = told.clone();
@@ -267,9 +273,26 @@ impl<'a> Relaying<'a> {
         self.report.set_failed(place, &address, why).await;
     }
 
+    /// Waits until a silent source has left the mount, as it does for any that waits and sends. It takes the place again unless the
+    /// relay is still seen to wait.
+    async fn wait_in_line(&self) -> Option<StandbyEntry> {
+        let mount = &self.job.mount;
+        let mut view = self.config.mesh.cluster.watch();
+        let is_free = |view: &Arc<MeshView>| view.source(mount).is_none() || view.yields(mount);
+        if is_free(&view.borrow()) {
+            return None;
+        }
+        let in_line = self.config.sources.wait(mount, SourcePriority::FIRST);
+        in_line.note(SourceFitness::Fit);
+        if timeout(YIELDED, view.wait_for(is_free)).await.is_err() {
+            debug!("the silent source does not leave");
+        }
+        Some(in_line)
+    }
+
     /// Whether an encoder has the mount, or waits for it.
     fn is_taken(&self) -> bool {
-        is_taken(&self.config.mesh.cluster.view(), self.job)
+        is_taken(self.config, &self.config.mesh.cluster.view(), self.job)
     }
 
     async fn becomes_free(&self) {
@@ -282,7 +305,7 @@ impl<'a> Relaying<'a> {
 
     async fn becomes(&self, taken: bool) {
         let mut view = self.config.mesh.cluster.watch();
-        let changed = view.wait_for(|view| is_taken(view, self.job) == taken);
+        let changed = view.wait_for(|view| is_taken(self.config, view, self.job) == taken);
         if changed.await.is_err() {
             pending::<()>().await; // the node ends
         }
@@ -322,12 +345,14 @@ async fn outcome(beside: &mut Option<AskedBeside<'_>>) -> (usize, Result<Flowing
     outcome
 }
 
-/// Whether another source than an outside relay has the mount, or waits for it to be free. One that sends no audio that is known does
-/// not count: listeners hear the relay rather than that.
-fn is_taken(view: &MeshView, job: &OutsideRelayJob) -> bool {
-    let mount = &job.mount;
+/// Whether another source than an outside relay has the mount, or waits for it to be free. One that sends no audio that is known, or
+/// silence on a mount that does not play that, does not count: listeners hear the relay rather than it.
+fn is_taken(config: &OutsideRelayConfig, view: &MeshView, job: &OutsideRelayJob) -> bool {
+    let (mount, mounts) = (&job.mount, config.mesh.documents.mounts());
     let has_source = view.source(mount).is_some() && !view.yields(mount);
     let up = view.nodes.values().filter(|node| node.is_up());
     let mut waiting = up.filter_map(|node| node.standby.get(mount));
-    has_source || waiting.any(|card| card.fitness != SourceFitness::Unknown)
+    has_source && !fails_by_silence(mount, &mounts, view)
+        || waiting
+            .any(|card| !matches!(card.fitness, SourceFitness::Unknown | SourceFitness::Silent))
 }

@@ -162,7 +162,7 @@ type WaitingId = u64;
 
 /// Keeps a source on standby in the table for as long as it waits.
 #[derive(Debug)]
-pub(super) struct StandbyEntry {
+pub struct StandbyEntry {
     sources: Sources,
     mount: MountName,
     id: WaitingId,

@@ -297,5 +297,6 @@ fn own_stream(
         },
         stated_bps: kbps.map_or(0, |kbps| u64::from(kbps) * 1_000),
         timeout_s: TIMEOUT_S,
+        in_line: None,
     }
 }
