@@ -44,6 +44,7 @@ pub(super) async fn run(config: &OutsideRelayConfig, job: &OutsideRelayJob) {
         rota: AddressRota::new(job.addresses.as_slice().len()),
         report: Report::new(config, job),
         better: None,
+        was_unwanted: false,
     };
     loop {
         relaying.turn().await;
@@ -57,6 +58,8 @@ struct Relaying<'a> {
     report: Report<'a>,
     /// A better address than the one that played, whose stream flows.
     better: Option<(usize, Flowing)>,
+    /// Whether the last stream ended because nobody listened: nobody goes on with it.
+    was_unwanted: bool,
 }
 
 /// The stream of an address on its way through the air.
@@ -127,7 +130,9 @@ impl<'a> Relaying<'a> {
 
     /// Plays a stream to its end, or until a better one flows.
     async fn play(&mut self, place: usize, mut flowing: Flowing) {
-        self.skip_heard(&mut flowing).await;
+        if !std::mem::take(&mut self.was_unwanted) {
+            self.skip_heard(&mut flowing).await;
+        }
         let in_line = self.wait_in_line().await;
         let Some(mut airing) = self.begin(flowing, in_line) else {
             return sleep(RETRY).await; // the mount has just been deleted
@@ -143,6 +148,7 @@ impl<'a> Relaying<'a> {
                 ended = &mut airing.task => break ended,
                 () = &mut unwanted => {
                     info!("nobody listens: idle until somebody does");
+                    self.was_unwanted = true;
                     airing.stop().await;
                     return self.rota.note_stopped(clock::now());
                 }
