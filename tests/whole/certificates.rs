@@ -2,6 +2,7 @@
 
 mod failures;
 mod imports;
+mod listeners;
 mod orders;
 mod parted;
 mod stage;

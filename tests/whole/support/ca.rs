@@ -5,20 +5,19 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
-use rustls::pki_types::CertificateDer;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
+
+use super::trust::trusting;
 
 /// The authority that all clients of the tests trust.
 pub(crate) struct TestCa {
     params: CertificateParams,
     key: KeyPair,
-    der: CertificateDer<'static>,
+    own: Certificate,
     client: Arc<ClientConfig>,
 }
 
@@ -44,20 +43,13 @@ impl TestCa {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
         let key = KeyPair::generate().unwrap();
-        let der = params.self_signed(&key).unwrap().der().clone();
-        let mut roots = RootCertStore::empty();
-        roots.add(der.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let client = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let own = params.self_signed(&key).unwrap();
+        let client = trusting([own.der().clone()]);
         Self {
             params,
             key,
-            der,
-            client: Arc::new(client),
+            own,
+            client,
         }
     }
 
@@ -71,8 +63,8 @@ impl TestCa {
         let issuer = Issuer::from_params(&self.params, &self.key);
         let cert = params.signed_by(&key, &issuer).unwrap();
         Issued {
-            cert: pem("CERTIFICATE", cert.der()),
-            key: pem("PRIVATE KEY", &key.serialize_der()),
+            cert: cert.pem(),
+            key: key.serialize_pem(),
         }
     }
 
@@ -84,7 +76,7 @@ impl TestCa {
     /// Writes its own certificate into a folder, for programs that are to trust it.
     pub(crate) fn write_into(&self, folder: &Path) -> PathBuf {
         let file = folder.join("ca.pem");
-        fs::write(&file, pem("CERTIFICATE", &self.der)).unwrap();
+        fs::write(&file, self.own.pem()).unwrap();
         file
     }
 
@@ -106,15 +98,4 @@ impl Issued {
         });
         ["--tls-cert".to_owned(), cert, "--tls-key".to_owned(), key]
     }
-}
-
-/// Bytes as a section of PEM.
-fn pem(label: &str, bytes: &[u8]) -> String {
-    let digits = STANDARD.encode(bytes);
-    let lines = digits.as_bytes().chunks(64);
-    let lines: Vec<&str> = lines
-        .map(|line| std::str::from_utf8(line).unwrap())
-        .collect();
-    let data = lines.join("\n");
-    format!("-----BEGIN {label}-----\n{data}\n-----END {label}-----\n")
 }

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::runtime::Runtime;
@@ -14,12 +13,12 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::ca::TestCa;
 use super::encoder::Diary;
 use super::http::split;
 use super::patience::{PATIENCE, eventually, so};
 use super::signal::Received;
 use super::tape::{Flaws, Tape};
+use super::trust::Trust;
 
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(8);
@@ -67,6 +66,7 @@ struct Ear {
 struct Listener {
     /// The node at which it listens unless that node is down.
     home: String,
+    trust: Trust,
     ear: Mutex<Ear>,
     recall: Notify,
 }
@@ -91,6 +91,16 @@ pub(crate) struct Crowd {
 impl Crowd {
     /// A listener at each of these URLs. Sent away, they try the entrances in turn, and follow redirects.
     pub(crate) fn gather(homes: &[String], entrances: &[String], diary: &Diary) -> Self {
+        Self::gather_trusting(&Trust::tests(), homes, entrances, diary)
+    }
+
+    /// The same of listeners with another trust.
+    pub(crate) fn gather_trusting(
+        trust: &Trust,
+        homes: &[String],
+        entrances: &[String],
+        diary: &Diary,
+    ) -> Self {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -101,6 +111,7 @@ impl Crowd {
         for (index, home) in homes.iter().enumerate() {
             let listener = Arc::new(Listener {
                 home: home.clone(),
+                trust: trust.clone(),
                 ear: Mutex::default(),
                 recall: Notify::new(),
             });
@@ -213,7 +224,7 @@ impl Drop for Crowd {
 async fn listen(listener: &Listener, entrances: &[String], index: usize, diary: &Diary) {
     let mut url = &listener.home;
     for attempt in index.. {
-        match timeout(ANSWER_LIMIT, tune_in(url)).await {
+        match timeout(ANSWER_LIMIT, tune_in(url, &listener.trust)).await {
             Ok(Ok(tuned)) => {
                 let recalled = hear(listener, tuned, diary).await;
                 if recalled {
@@ -293,15 +304,14 @@ trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 
 /// Connects to the node of a URL, by TLS if that says so.
-async fn connect(url: &str) -> io::Result<Box<dyn Wire>> {
+async fn connect(url: &str, trust: &Trust) -> io::Result<Box<dyn Wire>> {
     let (address, _) = split(url);
     let socket = TcpStream::connect(address).await?;
     if !url.starts_with("https://") {
         return Ok(Box::new(socket));
     }
-    let (host, _) = address.rsplit_once(':').expect("HOST:PORT");
-    let name = ServerName::try_from(host.to_owned()).expect("a host");
-    let connector = TlsConnector::from(TestCa::get().client());
+    let connector = TlsConnector::from(trust.config());
+    let name = trust.name_at(address);
     Ok(Box::new(connector.connect(name, socket).await?))
 }
 
@@ -314,11 +324,11 @@ struct Tuned {
     rest: Vec<u8>,
 }
 
-async fn tune_in(url: &str) -> io::Result<Tuned> {
+async fn tune_in(url: &str, trust: &Trust) -> io::Result<Tuned> {
     let mut url = url.to_owned();
     for _ in 0..MAX_REDIRECTS {
         let (address, target) = split(&url);
-        let mut stream = connect(&url).await?;
+        let mut stream = connect(&url, trust).await?;
         let request =
             format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await?;

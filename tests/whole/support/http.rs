@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
-use super::ca::TestCa;
+use super::trust::Trust;
 
 /// How long an answer may take.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -107,10 +106,13 @@ impl Connection {
 
     /// Connects to `HOST:PORT` by TLS, and checks the certificate: it must be of the tests' own authority.
     pub(crate) fn open_tls(address: &str) -> io::Result<Self> {
+        Self::open_trusting(address, &Trust::tests())
+    }
+
+    /// The same with another trust.
+    pub(crate) fn open_trusting(address: &str, trust: &Trust) -> io::Result<Self> {
         let mut socket = dial(address)?;
-        let (host, _) = address.rsplit_once(':').expect("HOST:PORT");
-        let name = ServerName::try_from(host.to_owned()).expect("a host");
-        let session = ClientConnection::new(TestCa::get().client(), name);
+        let session = ClientConnection::new(trust.config(), trust.name_at(address));
         let mut session = session.map_err(io::Error::other)?;
         session.complete_io(&mut socket)?;
         let tls = Box::new(StreamOwned::new(session, socket));

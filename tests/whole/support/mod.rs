@@ -33,6 +33,7 @@ pub(crate) mod tape;
 pub(crate) mod times;
 pub(crate) mod titled;
 pub(crate) mod tool;
+pub(crate) mod trust;
 pub(crate) mod unprivileged;
 pub(crate) mod vitals;
 pub(crate) mod weather;
