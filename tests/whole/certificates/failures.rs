@@ -2,58 +2,36 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::sync::Arc;
 use std::thread;
 
-use rcgen::{CertificateParams, KeyPair};
-use rustls::crypto::ring;
-use rustls::pki_types::PrivatePkcs8KeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rcgen::KeyPair;
+use rustls::{ServerConnection, StreamOwned};
 
 use super::stage::{Stage, ip};
+use crate::support::ca::TestCa;
 use crate::support::http;
+use crate::support::https::TlsFolder;
 use crate::support::node::done;
 use crate::support::patience::{PATIENCE, eventually, so};
 
-/// A server of HTTPS that says one thing to everybody. Ends with the test process.
-struct OneAnswer {
-    directory: String,
-    /// The certificate by which it is trusted.
-    trusted_by: tempfile::NamedTempFile,
-}
-
-impl OneAnswer {
-    fn start(answer: &'static str) -> Self {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-        let own = params.self_signed(&key).unwrap();
-        let der = PrivatePkcs8KeyDer::from(key.serialize_der());
-        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![own.der().clone()], der.into());
-        let config = Arc::new(config.unwrap());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        thread::spawn(move || {
-            for socket in listener.incoming().flatten() {
-                let connection = ServerConnection::new(config.clone()).unwrap();
-                let mut stream = StreamOwned::new(connection, socket);
-                // A client that has seen enough, or trusts nobody, may leave in the middle.
-                let _left = stream.read(&mut [0; 4_096]);
-                let _left = stream.write_all(answer.as_bytes());
-                stream.conn.send_close_notify();
-                let _left = stream.flush();
-            }
-        });
-        let mut trusted_by = tempfile::NamedTempFile::new().unwrap();
-        trusted_by.write_all(own.pem().as_bytes()).unwrap();
-        Self {
-            directory: format!("https://localhost:{port}/dir"),
-            trusted_by,
+/// Starts a server of HTTPS that says one thing to everybody, and returns the address of its directory. Ends with the
+/// test process.
+fn start_server(answer: &'static str) -> String {
+    let config = TestCa::get().server();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for socket in listener.incoming().flatten() {
+            let connection = ServerConnection::new(config.clone()).unwrap();
+            let mut stream = StreamOwned::new(connection, socket);
+            // A client that has seen enough, or trusts nobody, may leave in the middle.
+            let _left = stream.read(&mut [0; 4_096]);
+            let _left = stream.write_all(answer.as_bytes());
+            stream.conn.send_close_notify();
+            let _left = stream.flush();
         }
-    }
+    });
+    format!("https://localhost:{port}/dir")
 }
 
 /// Names another authority.
@@ -71,12 +49,12 @@ fn a_bad_authority_is_described_and_harms_nothing() {
     let own_ca = stage.pebble.trusted_by().display().to_string();
     let page =
         "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<h1>Hello</h1>";
-    let html = OneAnswer::start(page);
-    let busy = OneAnswer::start(
+    let html = start_server(page);
+    let busy = start_server(
         "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 7200\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\nbusy",
     );
-    let html_ca = html.trusted_by.path().display().to_string();
-    let busy_ca = busy.trusted_by.path().display().to_string();
+    let folder = TlsFolder::new();
+    let tests_ca = folder.ca().to_owned();
     let wrong_path = stage.pebble.directory().replace("/dir", "/nothing");
     stage.enable(name);
     stage.wait_valid(0, name);
@@ -90,18 +68,18 @@ fn a_bad_authority_is_described_and_harms_nothing() {
         ),
         (
             &stage.pebble.directory(),
-            &html_ca,
+            &tests_ca,
             "no trusted TLS connection",
         ),
         (&wrong_path, &own_ca, "it answers 404 Not Found"),
         (
-            &html.directory,
-            &html_ca,
+            &html,
+            &tests_ca,
             "it answers 200 OK with text/html, and that is not ACME",
         ),
         (
-            &busy.directory,
-            &busy_ca,
+            &busy,
+            &tests_ca,
             "it answers 429 Too Many Requests: the authority is busy",
         ),
     ] {

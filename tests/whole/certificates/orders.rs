@@ -3,10 +3,11 @@
 use std::process::Command;
 use std::time::Duration;
 
+use super::gate::{Gate, Held};
 use super::stage::{CONTACT, ORDERED_WITHIN, Stage, files_with, ip, status_of};
 use crate::support::http;
 use crate::support::mesh::TestMesh;
-use crate::support::node::{Setup, done};
+use crate::support::node::{Setup, TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 
 /// The beginning of every key of the curve P-256 in PKCS#8, and the same in base64.
@@ -129,19 +130,45 @@ fn another_node_finishes_the_order_of_one_that_dies() {
         "{answer}"
     );
     stage.mesh.nodes[issuer].kill9();
+    wait_finished(&stage, &others, name);
+}
 
+#[test]
+fn an_order_is_finished_whose_certificate_was_not_asked_for() {
+    kill_at_the_gate(Held::Request);
+}
+
+#[test]
+fn an_order_is_finished_whose_certificate_was_not_heard_of() {
+    kill_at_the_gate(Held::Answer);
+}
+
+/// Kills the node that orders between the proof of a name and its certificate.
+fn kill_at_the_gate(held: Held) {
+    let Some(mut stage) = Stage::set(3, &[]) else {
+        return;
+    };
+    let name = "a.radio.example";
+    let gate = Gate::before(&stage.pebble, held);
+    stage.enable_with(0, &gate.directory(), gate.trusted_by(), name);
+    let issuer = stage.wait_issuer();
+    gate.wait_held();
+    assert_eq!(stage.pebble.orders(), 1);
+    let others: Vec<usize> = (0..3).filter(|it| *it != issuer).collect();
+    stage.dns.lead(name, ip(others[0]));
+    stage.mesh.nodes[issuer].kill9();
+    wait_finished(&stage, &others, name);
+}
+
+/// Waits until the nodes that are left have a certificate: by the order that there was, or one more.
+fn wait_finished(stage: &Stage, others: &[usize], name: &str) {
     let serial = stage.wait_valid(others[0], name);
     let other = stage.wait_valid_within(others[1], name, Duration::from_secs(2));
     assert_eq!(other, serial);
-    assert!(
-        stage.pebble.orders() <= 2,
-        "{} orders",
-        stage.pebble.orders()
-    );
-    let logs: String = others
-        .iter()
-        .map(|it| stage.mesh.nodes[*it].log())
-        .collect();
+    let orders = stage.pebble.orders();
+    assert!(orders <= 2, "{orders} orders");
+    let nodes = others.iter().map(|it| &stage.mesh.nodes[*it]);
+    let logs: String = nodes.map(TestNode::log).collect();
     assert!(logs.contains("an open order is gone on with"), "{logs}");
     assert_eq!(stage.pebble.issued(), 1);
 }

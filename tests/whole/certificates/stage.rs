@@ -147,15 +147,19 @@ impl Stage {
     /// The same by an operator at this node.
     pub(super) fn enable_at(&self, index: usize, names: &str) {
         let (directory, ca) = (self.pebble.directory(), self.pebble.trusted_by());
-        let ca = ca.display().to_string();
+        self.enable_with(index, &directory, &ca.display().to_string(), names);
+    }
+
+    /// The same with an authority at this address, whose server is trusted by this file.
+    pub(super) fn enable_with(&self, index: usize, directory: &str, ca: &str, names: &str) {
         let words = [
             "enable",
             "--contact",
             CONTACT,
             "--directory",
-            &directory,
+            directory,
             "--directory-ca",
-            &ca,
+            ca,
             "--names",
             names,
         ];

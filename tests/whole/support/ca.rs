@@ -9,7 +9,10 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
-use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, ServerConfig};
 
 use super::trust::trusting;
 
@@ -71,6 +74,17 @@ impl TestCa {
     /// A certificate for nodes on the loopback.
     pub(crate) fn issue_for_loopback(&self) -> Issued {
         self.issue(&["127.0.0.1", "localhost"], 2040)
+    }
+
+    /// How a server on the loopback speaks TLS.
+    pub(crate) fn server(&self) -> Arc<ServerConfig> {
+        let own = self.issue_for_loopback();
+        let chain = vec![CertificateDer::from_pem_slice(own.cert.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let config = builder.with_no_client_auth().with_single_cert(chain, key);
+        Arc::new(config.unwrap())
     }
 
     /// Writes its own certificate into a folder, for programs that are to trust it.

@@ -86,9 +86,14 @@ impl Pebble {
         self.child.wait().unwrap();
     }
 
+    /// The address of its server, `HOST:PORT`.
+    pub(crate) fn address(&self) -> String {
+        format!("{}:{}", self.setup.ip, self.port)
+    }
+
     /// The address of its directory.
     pub(crate) fn directory(&self) -> String {
-        format!("https://{}:{}/dir", self.setup.ip, self.port)
+        format!("https://{}/dir", self.address())
     }
 
     /// The file with the certificate by which its own server is trusted.
