@@ -52,6 +52,7 @@ use crate::service::status::{StatusConfig, Statuses};
 use crate::service::streams::Streams;
 use crate::service::switchboard::Switchboard;
 use crate::service::titles::Titles;
+use crate::service::tls_offers::TlsOffers;
 use crate::service::transcode::{TranscodeConfig, Transcoders};
 use crate::service::wants::Wants;
 use crate::settings::{Line, MEDIA_FOLDER, Settings};
@@ -227,6 +228,7 @@ impl Core<'_> {
                 ),
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 https: self.https.clone(),
+                tls_offers: TlsOffers::new(self.https.certificates().clone()),
                 drain: carriers.drain.clone(),
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },

@@ -1,5 +1,6 @@
 //! Routes each request of a visitor of the door, by its head.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
@@ -15,7 +16,8 @@ use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use super::no_request;
 use super::plain_http::{PlainHttp, PlainVerdict};
-use crate::io::door::{self, Accepted, Door, FirstHead, Greeting, Visitor};
+use super::tls_offers::TlsOffers;
+use crate::io::door::{self, Accepted, Door, FirstHead, Greeting, ReadHead, Visitor};
 use crate::io::https::handshake::Https;
 use crate::io::tasks::Tasks;
 use crate::io::{answer, clock};
@@ -51,6 +53,8 @@ pub struct Front {
     pub https: Https,
     /// The rules for requests by plain HTTP.
     pub plain_http: PlainHttp,
+    /// Offers TLS to clients that ask for it in plain.
+    pub tls_offers: TlsOffers,
     /// Says whether this node takes newcomers.
     pub drain: Drain,
     /// The proxies that are believed when they name their client.
@@ -91,33 +95,50 @@ impl Front {
         let deadline = visitor.place.head_deadline();
         let peer = visitor.peer;
         // A client that asks for nothing does not hold up the end of the node.
-        let greeting = door::greet(visitor, &self.https, deadline);
-        let mut visitor = match tasks.until_end(greeting).await {
-            Some(Greeting::Ready(visitor)) => visitor,
-            Some(Greeting::NotTls(mut visitor)) => {
-                return no_request::refuse_plain(&mut visitor).await;
-            }
-            Some(Greeting::NoTls(why)) => return no_request::note_no_tls(peer, why).await,
-            Some(Greeting::Gone) | None => return,
+        let greeting = tasks.until_end(door::greet(visitor, &self.https, deadline));
+        let Some(mut visitor) = greeted(greeting.await, peer).await else {
+            return;
         };
         let mut buffer = BytesMut::new();
         let reading = door::read_first(&mut visitor, &mut buffer, deadline);
-        let mut read = match tasks.until_end(reading).await {
-            Some(Ok(FirstHead::Request(read))) => read,
+        match tasks.until_end(reading).await {
+            Some(Ok(FirstHead::Request(read))) => {
+                self.converse(visitor, read, buffer, tasks).await;
+            }
             Some(Ok(FirstHead::Shoutcast(..))) if self.plain_http.refuses_shoutcast(&visitor) => {
-                return answer_and_drain(&mut visitor.stream, NO_PLAIN_SHOUTCAST).await;
+                answer_and_drain(&mut visitor.stream, NO_PLAIN_SHOUTCAST).await;
             }
             Some(Ok(FirstHead::Shoutcast(login, len))) => {
                 let behind = buffer.split_off(len);
-                return self.ingest.serve_shoutcast(visitor, login, behind).await;
+                self.ingest.serve_shoutcast(visitor, login, behind).await;
             }
-            Some(Ok(FirstHead::Poke)) => return answer_and_drain(&mut visitor.stream, b"").await,
-            Some(Err(error)) => return no_request::refuse(&mut visitor, error, &buffer).await,
-            None => return,
-        };
+            Some(Ok(FirstHead::Poke)) => answer_and_drain(&mut visitor.stream, b"").await,
+            Some(Err(error)) => no_request::refuse(&mut visitor, error, &buffer).await,
+            None => {}
+        }
+    }
+
+    /// Answers requests, one after the other; the first has been read into the buffer.
+    async fn converse(
+        &self,
+        mut visitor: Visitor,
+        mut read: ReadHead,
+        mut buffer: BytesMut,
+        tasks: &Tasks,
+    ) {
         let mut has_logged_skipped_lines = false;
         for number in 1_u64.. {
             let head = read.head;
+            let behind = buffer.split_off(read.len);
+            let offer = self.tls_offers.make(&visitor, &head, &behind);
+            if offer.is_some() {
+                let peer = visitor.peer;
+                let greeting = tasks.until_end(door::go_on_by_tls(visitor, &self.https));
+                match greeted(greeting.await, peer).await {
+                    Some(same) => visitor = same,
+                    None => return,
+                }
+            }
             let (peer_ip, is_tls) = (visitor.peer.ip(), visitor.stream.is_tls());
             let proxies = &self.trusted_proxies;
             visitor.client = forwarded::client(peer_ip, is_tls, proxies, head.headers());
@@ -127,7 +148,6 @@ impl Front {
                 let (peer, path) = (visitor.peer, head.path());
                 info!(%peer, path, "lines of the request's head passed over: {skipped}");
             }
-            let behind = buffer.split_off(read.len);
             let may_keep = number < MAX_REQUESTS && self.accepts_more() && !tasks.are_ending();
             match self.answer(visitor, head, behind, may_keep).await {
                 Some((same, behind)) => (visitor, buffer) = (same, behind),
@@ -139,6 +159,9 @@ impl Front {
                 Some(Err(error)) => return no_request::refuse(&mut visitor, error, &buffer).await,
                 None => return,
             };
+            if let Some(offer) = offer {
+                offer.taken();
+            }
         }
     }
 
@@ -257,6 +280,17 @@ impl Front {
                 _ => false,
             }
     }
+}
+
+/// The visitor, if its connection has begun as it should; all others are told.
+async fn greeted(greeting: Option<Greeting>, peer: SocketAddr) -> Option<Visitor> {
+    match greeting? {
+        Greeting::Ready(visitor) => return Some(visitor),
+        Greeting::NotTls(mut visitor) => no_request::refuse_plain(&mut visitor).await,
+        Greeting::NoTls(why) => no_request::note_no_tls(peer, why).await,
+        Greeting::Gone => {}
+    }
+    None
 }
 
 /// Whether the body is in chunks although the client does not speak HTTP/1.1, which begins with them.

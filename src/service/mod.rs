@@ -44,5 +44,6 @@ pub mod status;
 pub mod streams;
 pub mod switchboard;
 pub mod titles;
+pub mod tls_offers;
 pub mod transcode;
 pub mod wants;

@@ -41,6 +41,7 @@ mod geo;
 mod half_open;
 mod hidden_mounts;
 mod https_door;
+mod https_encoders;
 mod https_files;
 mod https_floods;
 mod https_listeners;

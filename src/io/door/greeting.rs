@@ -3,7 +3,9 @@
 use tokio::time::{Instant, timeout_at};
 
 use super::Visitor;
+use crate::io::answer;
 use crate::io::https::handshake::{Https, NoTls};
+use crate::wire::http::upgrade::SWITCHING_TO_TLS;
 use crate::wire::icecast::shoutcast::PortUse;
 
 /// The first byte of a TLS connection: the type of a record that carries a handshake.
@@ -38,6 +40,16 @@ pub async fn greet(visitor: Visitor, https: &Https, deadline: Instant) -> Greeti
         true => shake_hands(visitor, https, deadline).await,
         false if port == PortUse::Https => Greeting::NotTls(visitor),
         false => Greeting::Ready(visitor),
+    }
+}
+
+/// Lets a client that has asked for it go on by TLS, on the same connection. It has as long as for a head.
+pub async fn go_on_by_tls(mut visitor: Visitor, https: &Https) -> Greeting {
+    let deadline = visitor.place.head_deadline();
+    let told = answer::send(&mut visitor.stream, SWITCHING_TO_TLS).await;
+    match told {
+        Ok(()) => shake_hands(visitor, https, deadline).await,
+        Err(_) => Greeting::Gone,
     }
 }
 

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::time::Instant;
 
-pub use self::greeting::{Greeting, greet};
+pub use self::greeting::{Greeting, go_on_by_tls, greet};
 pub use self::heads::{FirstHead, NoHead, ReadHead, read_first, read_head};
 pub use self::one_request::{OneRequest, Unread};
 pub use self::refused::RefusedVisitor;

@@ -19,4 +19,5 @@ pub mod response;
 mod rewrite;
 pub mod status;
 pub(in crate::wire) mod text;
+pub mod upgrade;
 pub(in crate::wire) mod writer;

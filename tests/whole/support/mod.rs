@@ -37,3 +37,4 @@ pub(crate) mod trust;
 pub(crate) mod unprivileged;
 pub(crate) mod vitals;
 pub(crate) mod weather;
+pub(crate) mod wiretap;
