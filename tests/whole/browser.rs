@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -11,6 +12,7 @@ use tempfile::TempDir;
 
 use crate::clients::page;
 use crate::clients::stage::is_everything;
+use crate::support::https::{TlsFolder, said};
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 use crate::support::source::sample;
@@ -74,6 +76,8 @@ const ON_AIR: Duration = Duration::from_secs(6);
 const TRIES: usize = 3;
 /// How long the browser may take for all of them, its own start included.
 const BROWSER_LIMIT: Duration = Duration::from_secs(60);
+/// The browser's number for a certificate of an authority that it does not know.
+const UNKNOWN_AUTHORITY: &str = "net_error -202";
 /// Plays each mount in its turn, and writes to the console how long that took, from `play()` to `playing`. The first one is
 /// played before: the browser then starts its own process for sound, which takes seconds on a busy machine.
 const PAGE: &str = r#"<!DOCTYPE html><meta charset="utf-8"><script>
@@ -121,9 +125,23 @@ fn encoder(node: &TestNode, format: &Format) -> Running {
     Running(command.stdin(Stdio::null()).spawn().unwrap())
 }
 
-/// The lines that a page writes to the console, without what stands around them, until it has ended.
-fn results(page: &str) -> Vec<String> {
-    let profile: TempDir = tempfile::tempdir().unwrap();
+/// A home in which the browser trusts the authority in a file.
+fn trusting_home(authority: &str) -> TempDir {
+    let home = tempfile::tempdir().unwrap();
+    let store = home.path().join(".pki/nssdb");
+    fs::create_dir_all(&store).unwrap();
+    let store = format!("sql:{}", store.display());
+    let add = ["-A", "-t", "C,,", "-n", "tests", "-i", authority];
+    for what in [&["-N", "--empty-password"][..], &add] {
+        let mut certutil = Command::new("certutil");
+        let done = certutil.args(["-d", &store]).args(what).output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+    }
+    home
+}
+
+/// The browser, with a new profile, in this home.
+fn chromium(profile: &TempDir, home: &Path) -> Command {
     let mut command = Command::new("chromium");
     command.args([
         "--no-sandbox",
@@ -135,7 +153,22 @@ fn results(page: &str) -> Vec<String> {
         "--enable-logging=stderr",
     ]);
     command.arg(format!("--user-data-dir={}", profile.path().display()));
-    command.arg(page).stdin(Stdio::null()).stdout(Stdio::null());
+    command.env("HOME", home).stdin(Stdio::null());
+    command
+}
+
+/// All that the browser says of a page: its HTML, and what goes wrong.
+fn said_of(page: &str, home: &Path) -> String {
+    let profile: TempDir = tempfile::tempdir().unwrap();
+    let mut command = chromium(&profile, home);
+    said(&command.arg("--dump-dom").arg(page).output().unwrap())
+}
+
+/// The lines that a page writes to the console, without what stands around them, until it has ended.
+fn results(page: &str, home: &Path) -> Vec<String> {
+    let profile: TempDir = tempfile::tempdir().unwrap();
+    let mut command = chromium(&profile, home);
+    command.arg(page).stdout(Stdio::null());
     let mut browser = Running(command.stderr(Stdio::piped()).spawn().unwrap());
     let lines = BufReader::new(browser.0.stderr.take().unwrap()).lines();
     let (tell, told) = mpsc::channel();
@@ -162,64 +195,81 @@ fn results(page: &str) -> Vec<String> {
     results
 }
 
-/// The table of the page: how soon each format played, in the best try.
-fn table(best: [Option<u128>; FORMATS.len()]) -> String {
-    let head = FORMATS.map(|it| it.name).join(" | ");
-    let times = best.map(|ms| format!("{} ms", ms.unwrap_or_default()));
-    let line = FORMATS.map(|_| "---").join(" | ");
-    format!("| {head} |\n| {line} |\n| {} |\n", times.join(" | "))
+/// How soon each format played, in the best try.
+type Times = [Option<u128>; FORMATS.len()];
+
+/// The table of the page, for HTTP and HTTPS.
+fn table(plain: Times, secure: Times) -> String {
+    let names = FORMATS.map(|it| it.name).join(" | ");
+    let rule = FORMATS.map(|_| " | ---").concat();
+    let row = |by: &str, best: Times| {
+        let times = best.map(|ms| format!(" | {} ms", ms.unwrap_or_default()));
+        format!("| {by}{} |\n", times.concat())
+    };
+    let rows = row("HTTP", plain) + &row("HTTPS", secure);
+    format!("| by | {names} |\n| ---{rule} |\n{rows}")
+}
+
+/// Two nodes, the first of which takes no listeners and has the page, and a source in each format at the second.
+fn stage(site: &TempDir, tls: &TlsFolder) -> (TestMesh, Vec<Running>) {
+    let list = format!("{:?}", FORMATS.map(|it| it.mount));
+    let page = PAGE.replace("MOUNTS", &list);
+    fs::write(site.path().join("player.html"), page).unwrap();
+    let root = site.path().to_str().unwrap();
+    let mesh = TestMesh::start_with(2, |index, setup| match index {
+        0 => tls
+            .of(setup)
+            .with(&["--max-listeners", "0", "--web-root", root]),
+        _ => tls.of(setup),
+    });
+    let source = |format: &Format| {
+        mesh.create_mount(format.mount, PASSWORD);
+        encoder(&mesh.nodes[1], format)
+    };
+    let sources = FORMATS.iter().map(source).collect();
+    for format in &FORMATS {
+        mesh.wait_on_air(format.mount);
+    }
+    thread::sleep(ON_AIR);
+    (mesh, sources)
+}
+
+/// The best of a few times in which each format began to play on the page of that address.
+fn best_times(page: &str, home: &Path) -> Times {
+    let is_soon = |best: &Option<u128>| best.is_some_and(|ms| ms < SOON.as_millis());
+    let mut best = FORMATS.map(|_| None::<u128>);
+    for _ in 0..TRIES {
+        let told = results(page, home);
+        println!("{told:?}");
+        for (format, best) in FORMATS.iter().zip(&mut best) {
+            let time = |line: &String| line.strip_prefix(format.mount)?.trim().parse().ok();
+            let took = told.iter().find_map(time);
+            *best = [*best, took].into_iter().flatten().min();
+        }
+        if best.iter().all(is_soon) {
+            return best;
+        }
+    }
+    panic!("the formats began to play after {best:?} ms");
 }
 
 #[test]
 #[ignore = "needs Chromium: make clients"]
 fn a_browser_plays_each_format_within_a_second() {
-    if !have("chromium") || !have("ffmpeg") {
+    if !have("chromium") || !have("certutil") || !have("ffmpeg") {
         return;
     }
-    let site = tempfile::tempdir().unwrap();
-    let mounts = FORMATS.map(|it| it.mount);
-    let list = format!("{mounts:?}");
-    fs::write(
-        site.path().join("player.html"),
-        PAGE.replace("MOUNTS", &list),
-    )
-    .unwrap();
-    let root = site.path().to_str().unwrap();
-    let mesh = TestMesh::start_with(2, |index, setup| match index {
-        0 => setup.with(&["--max-listeners", "0", "--web-root", root]),
-        _ => setup,
-    });
-    let (front, back) = (&mesh.nodes[0], &mesh.nodes[1]);
-    let sources: Vec<Running> = FORMATS
-        .iter()
-        .map(|format| {
-            mesh.create_mount(format.mount, PASSWORD);
-            encoder(back, format)
-        })
-        .collect();
-    for mount in mounts {
-        mesh.wait_on_air(mount);
-    }
-    thread::sleep(ON_AIR);
-    let page = format!("{}/player.html", front.url());
-    let mut best = FORMATS.map(|_| None::<u128>);
-    for _ in 0..TRIES {
-        let told = results(&page);
-        println!("{told:?}");
-        for (mount, best) in mounts.iter().zip(&mut best) {
-            let took = told
-                .iter()
-                .find_map(|line| line.strip_prefix(mount)?.trim().parse().ok());
-            *best = [*best, took].into_iter().flatten().min();
-        }
-        if best
-            .iter()
-            .all(|best| best.is_some_and(|ms| ms < SOON.as_millis()))
-        {
-            drop(sources);
-            page::show("browser", &table(best), is_everything());
-            return;
-        }
-    }
-    panic!("{mounts:?} began to play after {best:?} ms");
+    let (site, tls) = (tempfile::tempdir().unwrap(), TlsFolder::new());
+    let (mesh, _sources) = stage(&site, &tls);
+    let port = mesh.nodes[0].address();
+    let port = port.rsplit(':').next().unwrap();
+    let home = trusting_home(tls.ca());
+    let plain = best_times(&format!("http://localhost:{port}/player.html"), home.path());
+    // Not shown where the authority is not trusted, and heard from the other node by HTTPS, too.
+    let secure = format!("https://localhost:{port}/player.html");
+    let stranger = tempfile::tempdir().unwrap();
+    let refusal = said_of(&secure, stranger.path());
+    assert!(refusal.contains(UNKNOWN_AUTHORITY), "{refusal}");
+    let secure = best_times(&secure, home.path());
+    page::show("browser", &table(plain, secure), is_everything());
 }

@@ -124,6 +124,7 @@ pub(super) fn all() -> Vec<SourceClient> {
     all.extend(liquidsoap());
     all.extend(others());
     all.extend(live());
+    all.extend(by_tls());
     all
 }
 
@@ -211,6 +212,14 @@ const EZSTREAM_XML: &str = "<ezstream>
 </ezstream>
 ";
 
+/// The line that runs ezstream: its configuration must be its own, and nobody else's to read.
+const EZSTREAM_LINE: &str = "umask 077 && cp ez.in ez.xml && ffmpeg -nostdin -v error -i {samples}/tone.flac -b:a 128k \
+                             tagged.mp3 -y && exec ezstream -c ez.xml";
+
+/// The line that runs GStreamer.
+const SHOUT2SEND_LINE: &str = "exec gst-launch-1.0 -q filesrc location={samples}/Vorbis.ogg ! oggdemux ! vorbisparse ! oggmux \
+                               ! shout2send ip={host} port={port} password={password} mount=/{mount}";
+
 /// The XML of ices2, which plays what is in a list.
 const ICES2_XML: &str = "<ices>
   <background>0</background><logpath>{here}</logpath><logfile>ices.log</logfile><loglevel>4</loglevel><consolelog>1</consolelog>
@@ -241,18 +250,13 @@ fn others() -> Vec<SourceClient> {
         );
         SourceClient::new(CURL, "`PUT`, chunked", kind, pipe(kind, &to))
     };
-    let shout2send = "exec gst-launch-1.0 -q filesrc location={samples}/Vorbis.ogg ! oggdemux ! vorbisparse ! oggmux \
-                      ! shout2send ip={host} port={port} password={password} mount=/{mount}";
     let vlc = "exec cvlc -q --no-video --sout '#std{access=shout,mux=ogg,dst=source:{password}@{address}/{mount}}' \
                {samples}/Vorbis.ogg";
-    // Its configuration must be its own, and nobody else's to read.
-    let ezstream = "umask 077 && cp ez.in ez.xml && ffmpeg -nostdin -v error -i {samples}/tone.flac -b:a 128k tagged.mp3 -y \
-                    && exec ezstream -c ez.xml";
     vec![
         curl(Mp3),
         curl(Aac),
         curl(Opus),
-        SourceClient::new(EZSTREAM, libshout, Mp3, ezstream)
+        SourceClient::new(EZSTREAM, libshout, Mp3, EZSTREAM_LINE)
             .titles(Titles::ByEncoder(TAGGED))
             .file("ez.in", EZSTREAM_XML),
         SourceClient::new(ICES2, libshout, Vorbis, "exec ices2 {here}/ices.xml")
@@ -260,7 +264,7 @@ fn others() -> Vec<SourceClient> {
             .file("list", "{samples}/Vorbis.ogg\n"),
         SourceClient::new(OGGFWD, libshout, Opus, pipe(Opus, forward)),
         SourceClient::new(OGGFWD, libshout, Theora, pipe(Theora, forward)),
-        SourceClient::new(SHOUT2SEND, libshout, Vorbis, shout2send),
+        SourceClient::new(SHOUT2SEND, libshout, Vorbis, SHOUT2SEND_LINE),
         SourceClient::new(VLC, libshout, Vorbis, vlc),
     ]
 }
@@ -326,10 +330,11 @@ bitrate = 192
 codec = mp3
 start_rec = 0
 [tls]
+cert_file = {samples}/ca.pem
 [radio]
 type = 1
-tls = 0
-address = {host}
+tls = {tls}
+address = {name}
 port = {port}
 password = {password}
 mount = {mount}
@@ -345,22 +350,59 @@ fn live() -> Vec<SourceClient> {
             .titles(Titles::ByTest)
             .file("darkice.cfg", DARKICE_CFG.replace("{format}", format))
     };
-    // Its library for sound cards gets a tone from a sound server at half its pace. Silence from nowhere comes faster than
-    // in real time, and the node slows it down.
-    let butt = |kind: StreamKind, codec: &str, rate: &str| {
-        let line = "printf '%s\n' 'pcm.!default { type file; slave.pcm null; file /dev/null; infile /dev/zero; format raw }' \
-                    > .asoundrc; exec xvfb-run -a butt -x -c {here}/buttrc";
-        SourceClient::new(BUTT, "`PUT`, waits for 100", kind, line)
-            .titles(Titles::ByTest)
-            .file(
-                "buttrc",
-                BUTTRC.replace("{codec}", codec).replace("{rate}", rate),
-            )
-    };
     vec![
         darkice(Mp3, "mp3"),
         darkice(Vorbis, "vorbis"),
-        butt(Mp3, "mp3", "44100"),
-        butt(Opus, "opus", "48000"),
+        butt(Mp3, BUTT_MP3, IN_PLAIN),
+        butt(Opus, BUTT_OPUS, IN_PLAIN),
+    ]
+}
+
+/// How butt encodes: its codec and sample rate.
+type ButtFormat = [(&'static str, &'static str); 2];
+const BUTT_MP3: ButtFormat = [("{codec}", "mp3"), ("{rate}", "44100")];
+const BUTT_OPUS: ButtFormat = [("{codec}", "opus"), ("{rate}", "48000")];
+
+/// How butt connects. The certificate of the nodes is for this name.
+type ButtWay = [(&'static str, &'static str); 2];
+const IN_PLAIN: ButtWay = [("{tls}", "0"), ("{name}", "{host}")];
+const BY_TLS: ButtWay = [("{tls}", "1"), ("{name}", "localhost")];
+
+/// Runs butt, whose library for sound cards gets a tone from a sound server at half its pace. Silence from nowhere comes
+/// faster than in real time, and the node slows it down.
+fn butt(kind: StreamKind, format: ButtFormat, way: ButtWay) -> SourceClient {
+    let line = "printf '%s\n' 'pcm.!default { type file; slave.pcm null; file /dev/null; infile /dev/zero; format raw }' \
+                > .asoundrc; exec xvfb-run -a butt -x -c {here}/buttrc";
+    let words = format.into_iter().chain(way);
+    let rc = words.fold(BUTTRC.to_owned(), |rc, (word, value)| {
+        rc.replace(word, value)
+    });
+    let hello = match way == BY_TLS {
+        true => "TLS, `PUT`, waits for 100",
+        false => "`PUT`, waits for 100",
+    };
+    SourceClient::new(BUTT, hello, kind, line)
+        .titles(Titles::ByTest)
+        .file("buttrc", rc)
+}
+
+/// Programs that speak TLS at once, and those with libshout, which begin in plain and go on by TLS before they log in.
+fn by_tls() -> Vec<SourceClient> {
+    use StreamKind::{Mp3, Vorbis};
+    let upgrade = "`OPTIONS`, TLS, `PUT` twice";
+    let xml = EZSTREAM_XML.replace("{host}", "localhost");
+    let xml = xml.replace("<tls>None</tls>", "<tls>Required</tls>");
+    let trusting = |line: &str| format!("export SSL_CERT_FILE={{samples}}/ca.pem; {line}");
+    vec![
+        SourceClient::new(EZSTREAM, upgrade, Mp3, trusting(EZSTREAM_LINE))
+            .titles(Titles::ByEncoder(TAGGED))
+            .file("ez.in", xml),
+        SourceClient::new(
+            SHOUT2SEND,
+            upgrade,
+            Vorbis,
+            trusting(&SHOUT2SEND_LINE.replace("{host}", "localhost")),
+        ),
+        butt(Mp3, BUTT_MP3, BY_TLS),
     ]
 }

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::samples::Samples;
+use crate::support::ca::TestCa;
+use crate::support::https::TlsFolder;
 use crate::support::mesh::TestMesh;
 use crate::support::node::TestNode;
 
@@ -24,21 +26,25 @@ pub(super) struct Stage {
     pub(super) samples: Samples,
     /// The node that all sources come to. It is not the master.
     pub(super) ingest: usize,
+    /// The certificate of all nodes, for `localhost`.
+    _tls: TlsFolder,
 }
 
 impl Stage {
     /// Starts the nodes and makes the files. The first node may take no listeners, and redirect them all.
     pub(super) fn set(first_redirects: bool) -> Self {
-        let samples = Samples::make();
+        let (samples, tls) = (Samples::make(), TlsFolder::new());
+        let _ca = TestCa::get().write_into(samples.folder());
         let mesh = TestMesh::start_with(3, |index, setup| match index {
-            0 if first_redirects => setup.with(&["--max-listeners", "0"]),
-            _ => setup,
+            0 if first_redirects => tls.of(setup).with(&["--max-listeners", "0"]),
+            _ => tls.of(setup),
         });
         let ingest = mesh.others()[0];
         Self {
             mesh,
             samples,
             ingest,
+            _tls: tls,
         }
     }
 
