@@ -5,5 +5,6 @@ mod gate;
 mod imports;
 mod listeners;
 mod orders;
+mod others;
 mod parted;
 mod stage;

@@ -39,6 +39,8 @@ struct Holding {
     what: Held,
     /// Tells the test of the first request for a certificate; empty afterwards: all others pass.
     first: Mutex<Option<SyncSender<()>>>,
+    /// The requests that have passed, and their answers.
+    passed: Mutex<Vec<(Vec<u8>, Vec<u8>)>>,
     authority: String,
     trust: Trust,
     own: Arc<ServerConfig>,
@@ -54,6 +56,7 @@ impl Gate {
         let holding = Arc::new(Holding {
             what,
             first: Mutex::new(Some(first)),
+            passed: Mutex::default(),
             authority: pebble.address(),
             trust: Trust::named(&root, "127.0.0.1"),
             own: TestCa::get().server(),
@@ -82,6 +85,11 @@ impl Gate {
     /// The file with the certificate by which the gate is trusted.
     pub(super) fn trusted_by(&self) -> &str {
         self.folder.ca()
+    }
+
+    /// The requests that have passed, and their answers.
+    pub(super) fn passed(&self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        self.holding.passed.lock().unwrap().clone()
     }
 
     /// Waits until a node has asked for a certificate. It gets no answer; whoever asks next does.
@@ -114,6 +122,8 @@ impl Holding {
             tell(first)?;
             return wait_gone(&mut node);
         }
+        let noted = (request, answer.clone());
+        self.passed.lock().unwrap().push(noted);
         let node = node.get_mut();
         node.write_all(&answer)?;
         node.conn.send_close_notify();

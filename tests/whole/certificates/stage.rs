@@ -34,6 +34,8 @@ pub(super) struct Stage {
     pub(super) mesh: TestMesh,
     pub(super) pebble: Pebble,
     pub(super) dns: ScriptedDns,
+    /// The name server of the zone, if the mesh has one.
+    pub(super) own_dns: SocketAddr,
     port: u16,
 }
 
@@ -101,15 +103,21 @@ impl Stage {
             mesh,
             pebble,
             dns,
+            own_dns,
             port,
         }
     }
 
     /// One more node, which joins the first.
     pub(super) fn add(&mut self) -> &TestNode {
+        self.add_with(&[])
+    }
+
+    /// The same with more arguments.
+    pub(super) fn add_with(&mut self, more: &[&str]) -> &TestNode {
         let index = self.mesh.nodes.len();
         let setup: Setup = self.mesh.next_setup().at(ip(index)).port(self.port);
-        let setup = setup.join(&self.mesh.nodes[0].address());
+        let setup = setup.join(&self.mesh.nodes[0].address()).with(more);
         self.mesh.nodes.push(setup.start());
         self.mesh.nodes.last().unwrap()
     }
@@ -134,6 +142,7 @@ impl Stage {
         Some(Self {
             mesh,
             pebble,
+            own_dns: dns.address(),
             dns,
             port,
         })
