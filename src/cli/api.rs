@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -16,9 +16,10 @@ use hyper::{Method, StatusCode, Uri};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::node_url::NodeUrl;
 use super::terminal;
-use crate::io::http::{Answer, Limits, Question, REQUEST_TIMEOUT, basic, request_within};
-use crate::settings::{BadValue, Machine, PublicUrl, RunArgs, Settings};
+use crate::io::http::{Answer, Limits, Question, REQUEST_TIMEOUT, Trust, basic, request_trusting};
+use crate::settings::{Machine, RunArgs, Settings};
 
 /// The longest token or password file that is read; a longer one is surely another file.
 const MAX_CREDENTIAL_BYTES: usize = 4_096;
@@ -42,7 +43,7 @@ const LAST: usize = 900;
 /// The node to ask, and the right to do so.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {
-    /// Any node of the mesh: http://HOST:PORT, or only HOST:PORT
+    /// Any node of the mesh: http://HOST:PORT, https://HOST:PORT, or only HOST:PORT
     #[arg(
         long,
         global = true,
@@ -50,10 +51,9 @@ pub(super) struct NodeArgs {
         value_name = "URL",
         env = NODE_VARIABLE,
         hide_env_values = true,
-        value_parser = node_url,
         default_value = "http://127.0.0.1:8000"
     )]
-    pub(super) node: PublicUrl,
+    pub(super) node: NodeUrl,
     /// Data directory of a node on this machine, whose token gives the right [default: /var/lib/antiphon for root, else ~/.local/share/antiphon]
     #[arg(
         long,
@@ -66,18 +66,16 @@ pub(super) struct NodeArgs {
     /// File with the cluster's admin password (or put it into ANTIPHON_PASSWORD)
     #[arg(long, global = true, display_order = LAST, value_name = "FILE")]
     pub(super) password_file: Option<PathBuf>,
-}
-
-/// Reads the URL of a node, which may be no more than its host and port.
-fn node_url(text: &str) -> anyhow::Result<PublicUrl> {
-    let has_port = text.rsplit_once(':').is_some_and(|(host, port)| {
-        !host.is_empty() && !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    let url = match text.contains("://") || !has_port {
-        true => text.parse(),
-        false => format!("http://{text}").parse(),
-    };
-    url.map_err(|why: BadValue| anyhow::anyhow!("{why}, or only HOST:PORT"))
+    /// File with the certificate (PEM) of your own authority, which alone is trusted when the URL is https://
+    #[arg(
+        long,
+        global = true,
+        display_order = LAST,
+        value_name = "FILE",
+        env = "ANTIPHON_NODE_CA",
+        hide_env_values = true
+    )]
+    pub(super) node_ca: Option<PathBuf>,
 }
 
 impl NodeArgs {
@@ -90,7 +88,21 @@ impl NodeArgs {
         if let Some(file) = &self.password_file {
             flags += &format!(" --password-file {}", file.display());
         }
+        if let Some(file) = &self.node_ca {
+            flags += &format!(" --node-ca {}", file.display());
+        }
         flags
+    }
+
+    /// The proof that a node has to give by HTTPS; `None`: that of every server.
+    pub(super) fn trust(&self) -> anyhow::Result<Option<Trust>> {
+        let Some(file) = &self.node_ca else {
+            return Ok(None);
+        };
+        let text = fs::read_to_string(file);
+        let text = text.with_context(|| format!("cannot read {}", file.display()))?;
+        let trust = Trust::only(&text).map_err(|why| anyhow!("{}: {why}", file.display()));
+        trust.map(Some)
     }
 }
 
@@ -102,14 +114,16 @@ struct ApiBody {
 
 /// A node's API, with the right of one caller.
 pub(super) struct Api {
-    node: PublicUrl,
+    node: NodeUrl,
     authorization: Option<HeaderValue>,
+    trust: Option<Trust>,
 }
 
 impl Api {
     /// Finds the right to ask: `--data-dir`, `--password-file`, the variable, or the token of
     /// this machine's own node, if it can be read.
     pub(super) fn new(args: NodeArgs, machine: &Machine) -> anyhow::Result<Self> {
+        let trust = args.trust()?;
         let authorization = match (args.data_dir, args.password_file) {
             (Some(_), Some(_)) => bail!("give --data-dir or --password-file, not both"),
             (Some(dir), None) => Some(bearer(&read_credential(&dir.join("token"))?)?),
@@ -120,8 +134,8 @@ impl Api {
             },
         };
         Ok(Self {
-            node: args.node,
             authorization,
+            ..Self::public(args.node, trust)
         })
     }
 
@@ -133,15 +147,19 @@ impl Api {
             || machine.text(PASSWORD_VARIABLE).is_some();
         match is_told || is_here(&args.node) {
             true => Self::new(args, machine),
-            false => Ok(Self::public(args.node)),
+            false => {
+                let trust = args.trust()?;
+                Ok(Self::public(args.node, trust))
+            }
         }
     }
 
-    /// A node that is asked for what needs no right.
-    pub(super) fn public(node: PublicUrl) -> Self {
+    /// A node that is asked for what needs no right, and by HTTPS proves itself so.
+    pub(super) fn public(node: NodeUrl, trust: Option<Trust>) -> Self {
         Self {
             node,
             authorization: None,
+            trust,
         }
     }
 
@@ -198,7 +216,8 @@ impl Api {
             answer_bytes: MAX_ANSWER_BYTES,
             ..Limits::default()
         };
-        let answer = request_within(question, limits).await?;
+        let trust = self.trust.as_ref().unwrap_or(Trust::system());
+        let answer = request_trusting(question, limits, trust).await?;
         if answer.status.is_success() {
             return Ok(answer.body);
         }
@@ -265,8 +284,8 @@ fn reason(answer: &Answer) -> String {
 }
 
 /// Whether a node is asked by an address that is always this machine's own.
-fn is_here(node: &PublicUrl) -> bool {
-    let url = node.as_str().parse::<Uri>().ok();
+fn is_here(node: &NodeUrl) -> bool {
+    let url = node.to_string().parse::<Uri>().ok();
     let host = url.as_ref().and_then(Uri::host).unwrap_or_default();
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse();
     host == "localhost" || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
@@ -318,6 +337,7 @@ mod tests {
             node: "http://h:1".parse().unwrap(),
             data_dir: data_dir.map(Path::to_owned),
             password_file: password_file.map(Path::to_owned),
+            node_ca: None,
         }
     }
 
@@ -325,22 +345,6 @@ mod tests {
         let api = Api::new(args, &Machine::new(variables, "h"))?;
         let text = |value: HeaderValue| value.to_str().unwrap().to_owned();
         Ok(api.authorization.map(text))
-    }
-
-    #[test]
-    fn a_node_is_named_by_its_url_or_by_host_and_port() {
-        for (text, url) in [
-            ("http://h:1", "http://h:1"),
-            ("http://h", "http://h"),
-            ("h:1", "http://h:1"),
-            ("[::1]:8000", "http://[::1]:8000"),
-        ] {
-            assert_eq!(node_url(text).unwrap().as_str(), url);
-        }
-        for bad in ["h", "h:", ":1", "ftp://h:1", "http://h:1/x"] {
-            let error = node_url(bad).unwrap_err().to_string();
-            assert!(error.contains("HOST:PORT"), "{error}");
-        }
     }
 
     #[test]
@@ -420,7 +424,7 @@ mod tests {
             headers: HeaderMap::new(),
             body: Bytes::from_static(body.as_bytes()),
         };
-        let api = Api::public("http://h:1".parse().unwrap());
+        let api = Api::public("http://h:1".parse().unwrap(), None);
         let text = api.refusal(&answer(
             StatusCode::CONFLICT,
             r#"{"error":"it \u001bexists"}"#,

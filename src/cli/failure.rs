@@ -25,12 +25,20 @@ pub(super) fn reasons(error: &anyhow::Error) -> String {
 
 /// The exit code of an error.
 pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
-    let http = error.chain().find_map(|cause| cause.downcast_ref());
-    if http.is_some_and(HttpError::is_unreachable) {
+    if of_http(error).is_some_and(HttpError::is_unreachable) {
         EXIT_UNREACHABLE
     } else {
         EXIT_FAILED
     }
+}
+
+/// Whether the node that was asked did not prove by HTTPS that it is the one that was named.
+pub(super) fn is_untrusted(error: &anyhow::Error) -> bool {
+    matches!(of_http(error), Some(HttpError::Untrusted(..)))
+}
+
+fn of_http(error: &anyhow::Error) -> Option<&HttpError> {
+    error.chain().find_map(|cause| cause.downcast_ref())
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod logging;
 mod mount;
 mod mount_changes;
 mod node;
+mod node_url;
 mod outside;
 mod password;
 mod places;
@@ -37,13 +38,17 @@ use clap::error::ErrorKind;
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use self::failure::{EXIT_FAILED, EXIT_UNREACHABLE, EXIT_USAGE};
-use self::failure::{exit_code, reasons};
+use self::failure::{exit_code, is_untrusted, reasons};
 use crate::io::child::guard;
 use crate::settings::{Machine, RunArgs, Settings};
 
 /// The advice for a node that does not answer.
 const UNREACHABLE_HINT: &str =
     "; does a node run there? Name another one by --node http://HOST:PORT";
+
+/// The advice for a node that does not prove by HTTPS that it is the one that was named.
+const UNTRUSTED_HINT: &str = "; has the node a certificate for this very name? If that is of an authority of your own, name \
+                              its certificate by --node-ca FILE";
 
 /// A mesh that makes a handful of machines one fault-tolerant Icecast cluster
 #[derive(Debug, Parser)]
@@ -172,6 +177,7 @@ fn run_with(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             let code = exit_code(&error);
             let hint = match code {
                 EXIT_UNREACHABLE => UNREACHABLE_HINT,
+                _ if is_untrusted(&error) => UNTRUSTED_HINT,
                 _ => "",
             };
             terminal::complain(&format!("{}{hint}", reasons(&error)));
@@ -431,7 +437,7 @@ mod tests {
             "antiphon mount create /s.ogg --transcode-from /r.mp3 --codec ogg",
             "antiphon mount set /s.mp3 bitrate=64",
             "antiphon mount ladder",
-            "antiphon mount list --node https://h",
+            "antiphon mount list --node ftp://h",
             "antiphon mount list --data-dir d --password-file f",
             "antiphon password",
             "antiphon password set a --new-password-file f",

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
 use super::mount_changes::{self, MOUNTS, Shown, below, describe, forced, note_places};
+use super::node_url::NodeUrl;
 use super::rungs;
 use super::terminal::{self, Side, TextTable};
 use crate::logic::records::mounts::{MOUNT_KIND, relay_fault};
@@ -19,7 +20,7 @@ use crate::logic::transcoding::order::strict_order;
 use crate::logic::transcoding::variants::{Variant, variants};
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::source_user::SourceUser;
-use crate::settings::{Machine, PublicUrl};
+use crate::settings::Machine;
 
 #[derive(Debug, Args)]
 pub(super) struct MountArgs {
@@ -226,7 +227,7 @@ async fn make_forced(
     api.ask_for(Method::POST, &target, Some(&body)).await
 }
 
-async fn create(api: &Api, node: &PublicUrl, args: CreateArgs) -> anyhow::Result<String> {
+async fn create(api: &Api, node: &NodeUrl, args: CreateArgs) -> anyhow::Result<String> {
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
     let made = make_forced(api, &args.path, settings, args.force).await?;
@@ -304,15 +305,15 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// The URL for a source, with its user and its password.
 pub(super) fn source_url(
-    node: &PublicUrl,
+    node: &NodeUrl,
     user: &SourceUser,
     path: &MountName,
     password: &str,
 ) -> String {
-    let host = node.as_str().trim_start_matches("http://");
+    let (scheme, host) = node.parts();
     let user = utf8_percent_encode(user.as_str(), RESERVED);
     let password = utf8_percent_encode(password, RESERVED);
-    format!("http://{user}:{password}@{host}{path}")
+    format!("{scheme}://{user}:{password}@{host}{path}")
 }
 
 fn list(mounts: &[MountSpec]) -> String {

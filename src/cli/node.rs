@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::api::{Api, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
+use super::node_url::NodeUrl;
 use super::terminal::{self, Side};
 use super::{quantities, status};
 use crate::logic::records::steering::NODE_KIND;
@@ -21,7 +22,7 @@ use crate::model::node::NodeName;
 use crate::model::status::{NodeStatus, Status};
 use crate::model::traits::{NodeTraits, Tag};
 use crate::service::drain::MAX_DEADLINE_S;
-use crate::settings::{Machine, PublicUrl};
+use crate::settings::Machine;
 
 /// A right use of `set`, for those who get it wrong.
 pub(super) const SET_EXAMPLE: &str = "antiphon node set node-3 weight=50 tags=fast,berlin";
@@ -105,10 +106,13 @@ impl NodeCommandArgs {
 /// Runs one command on nodes.
 pub(super) async fn node(args: NodeCommandArgs) -> anyhow::Result<()> {
     let (url, flags) = (args.node.node.clone(), args.node.flags());
-    let api = || Api::new(args.node, &Machine::here());
+    let api = || Api::new(args.node.clone(), &Machine::here());
     let text = match args.command {
         // This is public, so no token or password leaves the machine for it.
-        NodeCommand::List { json } => list(&Api::public(url), json).await?,
+        NodeCommand::List { json } => {
+            let trust = args.node.trust()?;
+            list(&Api::public(url, trust), json).await?
+        }
         NodeCommand::Drain { name, deadline } => {
             drain(&api()?, &url, name.as_ref(), deadline, &flags).await?
         }
@@ -163,13 +167,13 @@ fn one(name: Option<&NodeName>, action: &str) -> String {
 }
 
 /// The name of a node in a message.
-fn display_name(url: &PublicUrl, name: Option<&NodeName>) -> String {
+fn display_name(url: &NodeUrl, name: Option<&NodeName>) -> String {
     name.map_or_else(|| url.to_string(), NodeName::to_string)
 }
 
 async fn drain(
     api: &Api,
-    url: &PublicUrl,
+    url: &NodeUrl,
     name: Option<&NodeName>,
     deadline: Duration,
     flags: &str,

@@ -228,3 +228,42 @@ fn tickets_follow_a_secret_that_changes() {
     reload(&format!("{new}\n"), 2);
     assert!(!resumed(), "the old key has gone");
 }
+
+#[test]
+fn the_command_line_asks_by_https() {
+    let (tls, node) = node();
+    let url = format!("https://{}", node.address());
+    let ask = |more: &[&str]| {
+        let mut antiphon = Command::new(env!("CARGO_BIN_EXE_antiphon"));
+        antiphon.env_remove("ANTIPHON_NODE_CA").arg("node");
+        antiphon.args(["list", "--node", &url]).args(more);
+        antiphon
+    };
+    let trusted = ask(&["--node-ca", tls.ca()]).output().unwrap();
+    assert!(said(&trusted).contains("n1"), "{}", said(&trusted));
+    let by_variable = ask(&[]).env("ANTIPHON_NODE_CA", tls.ca()).output();
+    assert!(by_variable.unwrap().status.success());
+    let untrusted = ask(&[]).output().unwrap();
+    assert_eq!(untrusted.status.code(), Some(1));
+    let told = said(&untrusted);
+    for words in ["no trusted TLS connection", "--node-ca FILE"] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+    let junk = tls.path().join("junk.pem");
+    std::fs::write(&junk, "hello").unwrap();
+    for (file, words) in [
+        (junk.to_str().unwrap(), "junk.pem: "),
+        ("/nowhere", "cannot read /nowhere"),
+    ] {
+        let refused = ask(&["--node-ca", file]).output().unwrap();
+        assert!(
+            !refused.status.success() && said(&refused).contains(words),
+            "{refused:?}"
+        );
+    }
+    // With a right: the login goes to nobody who is not trusted.
+    let data = node.data_dir();
+    let mut list = ask(&["--node-ca", tls.ca()]);
+    list.args(["--data-dir", data.to_str().unwrap()]);
+    assert!(list.output().unwrap().status.success());
+}

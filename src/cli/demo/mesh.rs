@@ -13,13 +13,14 @@ use super::place::DemoFolder;
 use super::process::{GRACE, Process};
 use crate::cli::api::{Api, NodeArgs};
 use crate::cli::mount::{Created, make, source_url};
+use crate::cli::node_url::NodeUrl;
 use crate::cli::secret;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
 use crate::model::source_user::SourceUser;
 use crate::model::status::{NodeState, Status};
 use crate::model::transcoding::{TargetCodec, TranscoderStage};
-use crate::settings::{Machine, PublicUrl};
+use crate::settings::Machine;
 
 /// The mount of the sample radio.
 pub(super) const RADIO: &str = "/radio.mp3";
@@ -55,7 +56,7 @@ const ASK_PERIOD: Duration = Duration::from_millis(100);
 /// One node of the demo.
 pub(super) struct DemoNode {
     /// The URL of the node.
-    pub(super) url: PublicUrl,
+    pub(super) url: NodeUrl,
     /// The process of the node, running or ended.
     pub(super) process: Process,
 }
@@ -193,6 +194,7 @@ impl<'a> DemoMesh<'a> {
             node: self.nodes[0].url.clone(),
             data_dir: Some(self.place.data_dir(1)),
             password_file: None,
+            node_ca: None,
         };
         let api = Api::new(args, &Machine::here())?;
         let path: MountName = path.parse().context("the demo's mounts are well named")?;
@@ -233,7 +235,7 @@ impl<'a> DemoMesh<'a> {
             if let Some(told) = self.report_ended()?.first() {
                 bail!("{told} before the radio was on air");
             }
-            let api = Api::public(self.nodes[at].url.clone());
+            let api = Api::public(self.nodes[at].url.clone(), None);
             let asked = api.ask_for(Method::GET, "/status.json", None).await;
             let status: Option<Status> = asked.ok().filter(&wanted);
             match status {
@@ -263,7 +265,7 @@ impl<'a> DemoMesh<'a> {
             return None;
         }
         let living = self.nodes.iter().rfind(|node| node.process.lives())?;
-        let api = Api::public(living.url.clone());
+        let api = Api::public(living.url.clone(), None);
         let asked = api.ask_for(Method::GET, "/status.json", None).await;
         let status: Status = asked.ok()?;
         status.master.filter(lives)
@@ -273,7 +275,7 @@ impl<'a> DemoMesh<'a> {
     /// refuse another source, because the mount has one.
     pub(super) async fn wait_for_silence(&self) -> anyhow::Result<()> {
         let living = self.nodes.iter().rfind(|node| node.process.lives());
-        let api = Api::public(living.context("no node is left")?.url.clone());
+        let api = Api::public(living.context("no node is left")?.url.clone(), None);
         let deadline = Instant::now() + NOTICE_LIMIT;
         while Instant::now() < deadline {
             let asked = api.ask_for(Method::GET, "/status.json", None).await;

@@ -150,7 +150,8 @@ impl Https {
         if complained.is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
             *complained = Some(Instant::now());
             warn!(
-                "a client asks for HTTPS, and this node has no certificate: name one by tls_cert and tls_key"
+                "a client asks for HTTPS, and this node has no certificate: let the mesh get some by antiphon cert enable, or \
+                 name one by tls_cert and tls_key"
             );
         }
     }
