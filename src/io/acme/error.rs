@@ -139,6 +139,17 @@ impl AcmeError {
     }
 }
 
+/// Whether an order may be refused only because it would replace a certificate: the authority does not know that notion, or
+/// not that certificate, or has replaced it already.
+pub(super) fn is_of_replacing(error: &Error) -> bool {
+    const KINDS: [&str; 3] = ["alreadyReplaced", "malformed", "unauthorized"];
+    match error {
+        Error::Unsupported(_) => true,
+        Error::Api(problem) => KINDS.contains(&&*kind(problem)),
+        _ => false,
+    }
+}
+
 fn kind(problem: &Problem) -> String {
     let kind = problem.r#type.as_deref().unwrap_or_default();
     let kind = kind.rsplit(':').next().unwrap_or_default();

@@ -105,13 +105,25 @@ impl Authority {
         self.account.key_thumbprint()
     }
 
-    /// Orders a certificate.
-    pub async fn begin(&self, names: &[CertificateName]) -> Result<AuthorityOrder, AcmeError> {
+    /// Orders a certificate, in the place of one whose chain is `replaced`, if there is one: an authority that says when it
+    /// would like renewals (RFC 9773) does not count such an order.
+    pub async fn begin(
+        &self,
+        names: &[CertificateName],
+        replaced: Option<&str>,
+    ) -> Result<AuthorityOrder, AcmeError> {
         let identifiers = names.iter().map(|name| Identifier::Dns(name.to_string()));
         let identifiers: Vec<Identifier> = identifiers.collect();
-        let order = self.account.new_order(&NewOrder::new(&identifiers)).await;
-        let order = order.map_err(|error| AcmeError::of(error, &self.notes, "answered"))?;
-        Ok(AuthorityOrder::new(order, self.notes.clone()))
+        let order = NewOrder::new(&identifiers);
+        let mut begun = match replaced.and_then(identifier_of) {
+            Some(replaced) => self.account.new_order(&order.replaces(replaced)).await,
+            None => self.account.new_order(&order).await,
+        };
+        if replaced.is_some() && begun.as_ref().is_err_and(error::is_of_replacing) {
+            begun = self.account.new_order(&NewOrder::new(&identifiers)).await;
+        }
+        let begun = begun.map_err(|error| AcmeError::of(error, &self.notes, "answered"))?;
+        Ok(AuthorityOrder::new(begun, self.notes.clone()))
     }
 
     /// Goes on with an order.
@@ -124,9 +136,7 @@ impl Authority {
     /// When the authority would like a certificate to be renewed (RFC 9773), and after which time it may be asked again;
     /// `None` if it does not say that.
     pub async fn renewal_window(&self, chain: &str) -> Option<(RenewalWindow, Duration)> {
-        let der = pem::sections(chain).ok()?.into_iter().next()?.der;
-        let der = CertificateDer::from(der);
-        let identifier = CertificateIdentifier::try_from(&der).ok()?;
+        let identifier = identifier_of(chain)?;
         let (info, again) = self.account.renewal_info(&identifier).await.ok()?;
         let unix_s = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
         let window = RenewalWindow {
@@ -135,6 +145,13 @@ impl Authority {
         };
         Some((window, again))
     }
+}
+
+/// The name by which authorities know the first certificate of a chain (PEM).
+fn identifier_of(chain: &str) -> Option<CertificateIdentifier<'static>> {
+    let der = pem::sections(chain).ok()?.into_iter().next()?.der;
+    let identifier = CertificateIdentifier::try_from(&CertificateDer::from(der)).ok()?;
+    Some(identifier.into_owned())
 }
 
 fn builder(settings: &HttpsSettings, notes: &Notes) -> Result<AccountBuilder, AcmeError> {

@@ -157,7 +157,7 @@ async fn a_refusal_says_whether_a_new_account_helps_and_when_to_come_back() {
         let known = Authority::log_in(&settings, "id", &account_key())
             .await
             .unwrap();
-        let why = known.begin(&names).await.unwrap_err();
+        let why = known.begin(&names, None).await.unwrap_err();
         assert_eq!(
             (why.is_account_gone(), why.retry_after()),
             (is_gone, wait),
@@ -165,4 +165,50 @@ async fn a_refusal_says_whether_a_new_account_helps_and_when_to_come_back() {
         );
         assert!(why.to_string().contains(words), "{why}");
     }
+}
+
+#[tokio::test]
+async fn a_renewal_names_the_certificate_that_it_replaces() {
+    let chain = chain();
+    let id = identifier_of(&chain).unwrap();
+    let id = format!("{}.{}", id.authority_key_identifier, id.serial);
+    // The library refuses an order that does not say which certificate it replaces, if that was asked.
+    let order = "201 Created\r\nLocation: BASE/order/1|{\"status\":\"pending\",\"authorizations\":[],\"finalize\":\"BASE/f\"";
+    let replacing = format!("{order},\"replaces\":\"{id}\"}}").leak();
+    let plain = format!("{order}}}").leak();
+    let names = ["a.example".parse().unwrap()];
+    for (answer, replaced, is_good) in [
+        (&*replacing, Some(&*chain), true),
+        (plain, None, true),
+        (plain, Some(&*chain), false),
+    ] {
+        let answers = vec![
+            ("/dir", DIRECTORY),
+            ("/nonce", "200 OK|"),
+            ("/order", answer),
+        ];
+        let settings = authority(Vec::leak(answers), clock::unix_s());
+        let key = account_key();
+        let known = Authority::log_in(&settings, "id", &key).await.unwrap();
+        let begun = known.begin(&names, replaced).await;
+        assert_eq!(begun.is_ok(), is_good, "{begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_replaced_is_ordered_all_the_same() {
+    const OLD: &str = "200 OK|{\"newNonce\":\"BASE/nonce\",\"newAccount\":\"BASE/account\",\"newOrder\":\"BASE/order\"}";
+    let order = "201 Created\r\nLocation: BASE/order/1|{\"status\":\"pending\",\"authorizations\":[],\"finalize\":\"BASE/f\"}";
+    let settings = authority(
+        Vec::leak(vec![
+            ("/dir", OLD),
+            ("/nonce", "200 OK|"),
+            ("/order", order),
+        ]),
+        clock::unix_s(),
+    );
+    let (key, names) = (account_key(), ["a.example".parse().unwrap()]);
+    let known = Authority::log_in(&settings, "id", &key).await.unwrap();
+    let begun = known.begin(&names, Some(&chain())).await;
+    assert!(begun.unwrap().url().ends_with("/order/1"));
 }

@@ -160,7 +160,9 @@ impl Ordering<'_> {
     async fn begin(&self, authority: &Authority) -> Result<KeyedOrder, OrderFault> {
         let first = self.wanted.first_name();
         let key = key::generate().map_err(AcmeError::from)?;
-        let order = authority.begin(&self.wanted.names).await?;
+        let replaced = self.replaced();
+        let order = authority.begin(&self.wanted.names, replaced.as_deref());
+        let order = order.await?;
         let open = OpenOrder {
             url: order.url().to_owned(),
             account: authority.id().to_owned(),
@@ -171,6 +173,16 @@ impl Ordering<'_> {
         self.note(open.clone()).await?;
         info!(name = %first, directory = self.settings.directory, "certificate ordered");
         Ok(KeyedOrder { order, open, key })
+    }
+
+    /// The chain of the certificate in whose place the new one will be, if that was ordered, too.
+    fn replaced(&self) -> Option<String> {
+        let issuance = self.mesh.documents.issuance();
+        let certificates = issuance.certificates.values();
+        let own = certificates
+            .filter(|it| it.source == CertificateSource::Ordered && it.names == self.wanted.names);
+        let latest = own.max_by_key(|it| it.not_after_unix_s)?;
+        Some(latest.chain.clone())
     }
 
     /// Writes the order down: with this, any node can go on with it, and answer for it.
