@@ -1,6 +1,7 @@
 //! Adapters to the world: sockets, QUIC, gossip, disk, clock and hashes.
 
 pub mod acme;
+mod aead;
 pub mod answer;
 pub mod channel;
 pub mod child;

@@ -1,7 +1,6 @@
 //! Encrypts what the document keeps secret: under a key that only nodes of the mesh can derive, and bound to its place.
 //!
-//! ChaCha20-Poly1305 with a random nonce of 96 bits: after 2^32 texts under one key two nonces would meet with a chance of one
-//! in 2^33; a mesh seals some hundred in a year.
+//! The cipher is ChaCha20-Poly1305. A mesh seals some hundred texts in a year.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,9 +8,10 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use parking_lot::RwLock;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::CHACHA20_POLY1305;
 use tokio::sync::watch;
 
+use crate::io::aead::{AeadKey, OVERHEAD_BYTES};
 use crate::io::tls::ClusterSecret;
 
 /// The purpose for which the keys are derived from the secret.
@@ -22,7 +22,7 @@ const PURPOSE: &str = "antiphon sealed keys";
 pub struct Seal(Arc<SealInner>);
 
 struct SealInner {
-    keys: RwLock<Vec<LessSafeKey>>,
+    keys: RwLock<Vec<AeadKey>>,
     /// Counts the changes of the secret.
     changes: watch::Sender<u64>,
 }
@@ -83,33 +83,20 @@ impl Seal {
 
     /// Encrypts a text for the place where it will be kept: elsewhere it cannot be decrypted.
     pub fn seal(&self, place: &str, text: &[u8]) -> String {
-        let nonce: [u8; NONCE_LEN] = rand::random();
-        let mut sealed = text.to_vec();
         let keys = self.0.keys.read();
         let first = keys.first().expect("a secret has a key");
-        first
-            .seal_in_place_append_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(place.as_bytes()),
-                &mut sealed,
-            )
-            .expect("a text is far shorter than the cipher's limit");
-        STANDARD_NO_PAD.encode([&nonce[..], &sealed].concat())
+        STANDARD_NO_PAD.encode(first.seal(place.as_bytes(), text))
     }
 
     /// Decrypts a text that was kept at this place.
     pub fn open(&self, place: &str, sealed: &str) -> Result<Unsealed, CannotUnseal> {
         let bytes = STANDARD_NO_PAD.decode(sealed);
         let bytes = bytes.map_err(|_| CannotUnseal::Damaged)?;
-        let (nonce, sealed) = bytes
-            .split_first_chunk::<NONCE_LEN>()
-            .ok_or(CannotUnseal::Damaged)?;
+        if bytes.len() < OVERHEAD_BYTES {
+            return Err(CannotUnseal::Damaged);
+        }
         for (index, key) in self.0.keys.read().iter().enumerate() {
-            let mut text = sealed.to_vec();
-            let nonce = Nonce::assume_unique_for_key(*nonce);
-            let opened = key.open_in_place(nonce, Aad::from(place.as_bytes()), &mut text);
-            if let Ok(length) = opened.map(|text| text.len()) {
-                text.truncate(length);
+            if let Some(text) = key.open(place.as_bytes(), &bytes) {
                 return Ok(Unsealed {
                     text,
                     is_current: index == 0,
@@ -120,13 +107,10 @@ impl Seal {
     }
 }
 
-fn keys(secret: &ClusterSecret) -> Vec<LessSafeKey> {
-    let derived = secret.derive_each(PURPOSE).into_iter();
-    let key = |bytes: [u8; 32]| {
-        let key = UnboundKey::new(&CHACHA20_POLY1305, &bytes);
-        LessSafeKey::new(key.expect("the cipher's keys have 32 bytes"))
-    };
-    derived.map(key).collect()
+fn keys(secret: &ClusterSecret) -> Vec<AeadKey> {
+    let derived = secret.derive_each(PURPOSE);
+    let key = |bytes: &[u8; 32]| AeadKey::new(&CHACHA20_POLY1305, bytes);
+    derived.iter().map(key).collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The part of a web address that names a machine.
+//! The part of a web address that names a machine, and its port.
 
 use std::net::Ipv6Addr;
 
@@ -27,9 +27,39 @@ pub fn is_host_and_port(text: &str) -> bool {
     host_is_good && port_is_good
 }
 
+/// The host and port of `HOST[:PORT]`, of HTTPS or not; an address of IPv6 in its brackets.
+pub fn host_and_port(authority: &str, is_https: bool) -> (&str, u16) {
+    let usual = if is_https { 443 } else { 80 };
+    let port = authority.rsplit_once(':').and_then(|(host, port)| {
+        let port = port.parse().ok()?;
+        Some((host, port))
+    });
+    port.unwrap_or((authority, usual))
+}
+
+/// The host and port of a URL that has no login.
+pub fn host_and_port_of(url: &str) -> (&str, u16) {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    host_and_port(authority, scheme == "https")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_url_has_a_host_and_a_port() {
+        for (url, host, port) in [
+            ("http://a", "a", 80),
+            ("https://a.example/x:1?y:2", "a.example", 443),
+            ("https://a:8443?b", "a", 8443),
+            ("http://[2001:db8::1]/", "[2001:db8::1]", 80),
+            ("https://[::1]:8000", "[::1]", 8000),
+        ] {
+            assert_eq!(host_and_port_of(url), (host, port), "{url}");
+        }
+    }
 
     #[test]
     fn a_machine_is_named_with_or_without_a_port() {

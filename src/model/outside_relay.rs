@@ -9,7 +9,7 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 
-use super::host::is_host_and_port;
+use super::host::{host_and_port, is_host_and_port};
 
 /// The longest address: a path with a signed query of a CDN fits, and all addresses of a mount into one value.
 pub const MAX_ADDRESS_BYTES: usize = 512;
@@ -161,16 +161,6 @@ impl RelayAddress {
 fn without_usual_port<'a>(host: &'a str, scheme: &str) -> &'a str {
     let usual = if scheme == "https" { ":443" } else { ":80" };
     host.strip_suffix(usual).unwrap_or(host)
-}
-
-/// The host and port of `HOST[:PORT]`, of HTTPS or not.
-pub fn host_and_port(authority: &str, is_https: bool) -> (&str, u16) {
-    let usual = if is_https { 443 } else { 80 };
-    let port = authority.rsplit_once(':').and_then(|(host, port)| {
-        let port = port.parse().ok()?;
-        Some((host, port))
-    });
-    port.unwrap_or((authority, usual))
 }
 
 /// A text that should be an address and is none: what may be its login or query is hidden.

@@ -10,7 +10,7 @@ use super::own_card::OwnCard;
 use crate::io::clock;
 use crate::io::https::certificates::Certificates;
 use crate::io::tasks::Tasks;
-use crate::model::outside_relay::host_and_port;
+use crate::model::host::host_and_port_of;
 
 /// How long a certificate has to hold yet for listeners to be sent to it: a player that is sent here connects within seconds, but
 /// what is in a playlist is asked later.
@@ -55,16 +55,14 @@ impl HttpsAddress {
 
     /// Whether the node itself has a certificate for that URL, so that no proxy speaks TLS in its place.
     pub fn is_own(&self) -> bool {
-        let host = match &self.words.public_https_url {
-            Some(url) => host(url, true).0,
-            None => host(&self.words.public_url, false).0,
-        };
+        let set = self.words.public_https_url.as_ref();
+        let (host, _) = host_and_port_of(set.unwrap_or(&self.words.public_url));
         self.holds(host, clock::unix_s())
     }
 
     /// The URL by the node's certificates.
     fn by_certificate(&self, unix_s: u64) -> Option<String> {
-        let (host, port) = host(&self.words.public_url, false);
+        let (host, port) = host_and_port_of(&self.words.public_url);
         if !self.holds(host, unix_s) {
             return None;
         }
@@ -103,12 +101,6 @@ impl HttpsAddress {
             }
         }
     }
-}
-
-/// The host and the port of a checked URL; an address of IPv6 in its brackets.
-fn host(url: &str, is_https: bool) -> (&str, u16) {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    host_and_port(authority.trim_end_matches('/'), is_https)
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use tracing::warn;
 use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::https::certificates::Certificates;
-use crate::model::outside_relay::host_and_port;
+use crate::model::host::host_and_port;
 use crate::wire::http::head::Head;
 use crate::wire::http::upgrade::asks_for_tls;
 

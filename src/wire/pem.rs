@@ -27,6 +27,13 @@ impl fmt::Debug for PemSection {
     }
 }
 
+impl PemSection {
+    /// Whether it says to be a certificate. Old programs have another word for that.
+    pub fn is_certificate(&self) -> bool {
+        matches!(&self.label[..], "CERTIFICATE" | "X509 CERTIFICATE")
+    }
+}
+
 /// Why a text is not PEM, and in which line, from 1. It repeats nothing of the data.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPem {

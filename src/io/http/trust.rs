@@ -61,7 +61,7 @@ impl Trust {
     pub fn only(authorities: &str) -> Result<Self, BadAuthorities> {
         let mut roots = RootCertStore::empty();
         for section in pem::sections(authorities)? {
-            if section.label == "CERTIFICATE" {
+            if section.is_certificate() {
                 let added = roots.add(CertificateDer::from(section.der));
                 added.map_err(|_| BadAuthorities::Damaged(section.line))?;
             }
@@ -117,6 +117,8 @@ mod tests {
         let params = rcgen::CertificateParams::new(vec![name]).unwrap();
         let good = params.self_signed(&pair).unwrap().pem();
         assert!(Trust::only(&format!("the root\n{good}{good}")).is_ok());
+        let old = good.replace(" CERTIFICATE", " X509 CERTIFICATE");
+        assert!(Trust::only(&old).is_ok());
         assert!(matches!(Trust::only(""), Err(BadAuthorities::Pem { .. })));
         let other = "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n";
         assert_eq!(Trust::only(other).unwrap_err(), BadAuthorities::Nothing);

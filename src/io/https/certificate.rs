@@ -149,7 +149,7 @@ fn bad_pem(part: CertificatePart, error: BadPem) -> BadCertificate {
 /// The certificates among the sections; at least one.
 fn chain_of(sections: Vec<PemSection>) -> Result<Vec<PemSection>, BadCertificate> {
     let mut chain = sections;
-    chain.retain(|section| matches!(&section.label[..], "CERTIFICATE" | "X509 CERTIFICATE"));
+    chain.retain(PemSection::is_certificate);
     let bad = |line, fault| Err(bad(CertificatePart::Chain, line, fault));
     match chain.get(MAX_CHAIN) {
         _ if chain.is_empty() => bad(None, CertificateFault::NoCertificate),
@@ -280,10 +280,7 @@ pub(crate) mod samples {
         params.not_after = date_time_ymd(until, 12, 31);
         let key = KeyPair::generate().unwrap();
         let certificate = params.self_signed(&key).unwrap();
-        (
-            section("CERTIFICATE", certificate.der()),
-            section("PRIVATE KEY", &key.serialize_der()),
-        )
+        (certificate.pem(), key.serialize_pem())
     }
 
     /// Bytes as a section, in lines of 64 digits.

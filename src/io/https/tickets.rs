@@ -8,9 +8,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::AES_256_GCM;
 use rustls::server::ProducesTickets;
 
+use crate::io::aead::AeadKey;
 use crate::io::clock;
 use crate::io::tls::ClusterSecret;
 
@@ -33,7 +34,7 @@ struct TicketKeys {
 /// The key of one day.
 struct TicketKey {
     name: [u8; NAME_BYTES],
-    sealing: LessSafeKey,
+    sealing: AeadKey,
 }
 
 impl fmt::Debug for Tickets {
@@ -72,33 +73,15 @@ impl Tickets {
     fn seal(&self, plain: &[u8], unix_s: u64) -> Option<Vec<u8>> {
         let keys = self.keys(unix_s);
         let key = keys.first()?;
-        let mut nonce = [0; NONCE_LEN];
-        getrandom::fill(&mut nonce).ok()?;
-        let mut sealed = plain.to_vec();
-        let aad = Aad::from(key.name);
-        let tag = key.sealing.seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            aad,
-            &mut sealed,
-        );
-        let tag = tag.ok()?;
-        Some([&key.name[..], &nonce, &sealed, tag.as_ref()].concat())
+        let sealed = key.sealing.seal(&key.name, plain);
+        Some([&key.name[..], &sealed].concat())
     }
 
     fn open(&self, ticket: &[u8], unix_s: u64) -> Option<Vec<u8>> {
-        let (name, rest) = ticket.split_first_chunk::<NAME_BYTES>()?;
-        let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
+        let (name, sealed) = ticket.split_first_chunk::<NAME_BYTES>()?;
         let keys = self.keys(unix_s);
         let key = keys.iter().find(|key| key.name == *name)?;
-        let mut opened = sealed.to_vec();
-        let nonce = Nonce::assume_unique_for_key(*nonce);
-        let plain = key
-            .sealing
-            .open_in_place(nonce, Aad::from(*name), &mut opened)
-            .ok()?;
-        let plain_bytes = plain.len();
-        opened.truncate(plain_bytes);
-        Some(opened)
+        key.sealing.open(name, sealed)
     }
 }
 
@@ -116,7 +99,7 @@ fn keys_of(secret: &ClusterSecret, day: u64) -> Arc<[TicketKey]> {
         .filter_map(|(name, key)| {
             Some(TicketKey {
                 name: *name.first_chunk()?,
-                sealing: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &key).ok()?),
+                sealing: AeadKey::new(&AES_256_GCM, &key),
             })
         })
         .collect()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::model::domain::DomainName;
+use crate::model::host::host_and_port_of;
 use crate::model::https::{CertificateName, CertificateNames};
 
 /// The most certificates that are ordered: more names than a mesh of thirty nodes has.
@@ -82,8 +83,7 @@ fn way(name: &CertificateName, zones: &BTreeSet<DomainName>) -> ProofWay {
 
 /// The host of a URL, if the world could know it by this name.
 fn public_host(url: &str) -> Option<CertificateName> {
-    let authority = url.split_once("://")?.1.split('/').next()?;
-    let host = authority.split(':').next()?;
+    let (host, _) = host_and_port_of(url);
     let name: CertificateName = host.parse().ok()?;
     let end = name.as_str().rsplit('.').next()?;
     (!name.is_wildcard() && !PRIVATE_ENDS.contains(&end)).then_some(name)
