@@ -14,6 +14,10 @@ use crate::model::status::certificates::span;
 /// The longest text of an authority that is kept: its problems have some 200 bytes, and a record is small.
 const MAX_WORDS_BYTES: usize = 600;
 
+/// Refusals (RFC 8555, section 6.7) of a request, and not of what it is about: the same may be asked again later. A nonce is
+/// stale where an authority has several machines.
+const OF_THE_MOMENT: [&str; 3] = ["badNonce", "rateLimited", "serverInternal"];
+
 /// Why an authority gave no certificate. What was ordered stays ordered there.
 #[derive(Debug, thiserror::Error)]
 pub enum AcmeError {
@@ -127,7 +131,7 @@ impl AcmeError {
     /// Whether the order itself is what the authority refuses: a new one may help. Otherwise the order can be gone on with.
     pub fn is_of_the_order(&self) -> bool {
         match self {
-            Self::Refused { kind, .. } => kind != "rateLimited" && kind != "serverInternal",
+            Self::Refused { kind, .. } => !OF_THE_MOMENT.contains(&&**kind),
             Self::Unproven(_) | Self::NoWay { .. } | Self::Request(_) | Self::Strange(_) => true,
             Self::Http(_)
             | Self::Authorities(_)

@@ -109,9 +109,11 @@ impl AuthorityOrder {
         }
         let patience = RetryPolicy::new().timeout(PROVING_LIMIT);
         let outcome = self.order.poll_ready(&patience).await;
+        let has_ended = self.order.state().error.is_some();
         match outcome {
             Ok(OrderStatus::Ready) => Ok(()),
-            Ok(_) | Err(Error::Api(_)) => Err(self.why_unproven().await),
+            Ok(_) => Err(self.why_unproven().await),
+            Err(_) if has_ended => Err(self.why_unproven().await),
             Err(error) => Err(AcmeError::of(error, &self.notes, "looked at all answers")),
         }
     }

@@ -168,6 +168,34 @@ async fn a_refusal_says_whether_a_new_account_helps_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn a_stale_nonce_ends_no_order() {
+    let order = "200 OK|{\"status\":\"ready\",\"authorizations\":[],\"finalize\":\"BASE/f\"}";
+    let stale =
+        "400 Bad Request|{\"type\":\"urn:ietf:params:acme:error:badNonce\",\"detail\":\"old\"}";
+    let refused =
+        "400 Bad Request|{\"type\":\"urn:ietf:params:acme:error:malformed\",\"detail\":\"no\"}";
+    for (answer, ends) in [(stale, false), (refused, true)] {
+        let answers = vec![
+            ("/dir", DIRECTORY),
+            ("/nonce", "200 OK|"),
+            ("/order", order),
+            ("/f", answer),
+        ];
+        let settings = authority(Vec::leak(answers), clock::unix_s());
+        let key = account_key();
+        let known = Authority::log_in(&settings, "id", &key).await.unwrap();
+        let url = settings.directory.replace("/dir", "/order/1");
+        let mut order = known.resume(&url).await.unwrap();
+        let names = ["a.example".parse().unwrap()];
+        let why = order
+            .issue(&names, &key::generate().unwrap())
+            .await
+            .unwrap_err();
+        assert_eq!(why.is_of_the_order(), ends, "{why}");
+    }
+}
+
+#[tokio::test]
 async fn a_renewal_names_the_certificate_that_it_replaces() {
     let chain = chain();
     let id = identifier_of(&chain).unwrap();
