@@ -4,18 +4,19 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use crate::support::http::{get, get_by_tls};
 use crate::support::https::TlsFolder;
 use crate::support::node::{Setup, TestNode};
 use crate::support::patience::{PATIENCE, eventually, so};
+use crate::support::rush::allow_files;
 use crate::support::vitals::Vitals;
 
 /// The beginning of a handshake: a record of 512 bytes, of which no more come.
 const BEGINNING: &[u8] = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 /// How many clients stop there at once.
 const CROWD: usize = 2_000;
+/// How many descriptors the test needs beside theirs.
+const OTHER_FILES: u64 = 200;
 /// How long a handshake may take, and a little more.
 const CLOSED_WITHIN: Duration = Duration::from_secs(12);
 /// How long others wait meanwhile: their own handshake, on a busy machine.
@@ -32,15 +33,6 @@ fn node() -> (TlsFolder, TestNode) {
         so(node.log().contains("admin password"), node.log())
     });
     (tls, node)
-}
-
-fn allow_many_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, most).unwrap();
 }
 
 fn begin(node: &TestNode) -> TcpStream {
@@ -71,7 +63,7 @@ fn one_that_stops_in_the_handshake_is_closed_in_time() {
 
 #[test]
 fn thousands_that_stop_there_keep_nobody_out() {
-    allow_many_files();
+    allow_files(CROWD as u64 + OTHER_FILES);
     let (_tls, node) = node();
     let before = Vitals::of(node.pid());
     let mut crowd: Vec<TcpStream> = (0..CROWD).map(|_| begin(&node)).collect();

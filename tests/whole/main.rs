@@ -40,6 +40,7 @@ mod founding;
 mod geo;
 mod half_open;
 mod hidden_mounts;
+mod https_crowds;
 mod https_door;
 mod https_encoders;
 mod https_files;

@@ -10,6 +10,7 @@ use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello, NoServerSessionStorage};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::task::yield_now;
 use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::warn;
@@ -119,6 +120,9 @@ impl Https {
         };
         let config = self.config_for(&begun.client_hello());
         let turn = self.0.turns.acquire().await;
+        // The runtime would run whoever waits for a turn as soon as one is free, three in a row, and all else after them:
+        // of a crowd that came at once a new client heard nothing for seconds. So whoever has a turn lets all others go first.
+        yield_now().await;
         let rest = begun.into_stream(config); // signs
         drop(turn);
         match rest.into_fallible().await {

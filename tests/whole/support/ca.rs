@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, LazyLock};
 
 use rcgen::{
@@ -14,6 +15,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, ServerConfig};
 
+use super::node::done;
 use super::trust::trusting;
 
 /// The authority that all clients of the tests trust.
@@ -30,6 +32,9 @@ pub(crate) struct Issued {
     pub(crate) cert: String,
     pub(crate) key: String,
 }
+
+/// The hosts of this machine.
+const LOOPBACK: [&str; 2] = ["127.0.0.1", "localhost"];
 
 static CA: LazyLock<TestCa> = LazyLock::new(TestCa::make);
 
@@ -58,13 +63,16 @@ impl TestCa {
 
     /// A certificate for these hosts, valid until the end of a year.
     pub(crate) fn issue(&self, hosts: &[&str], until: i32) -> Issued {
+        self.issue_with(&KeyPair::generate().unwrap(), hosts, until)
+    }
+
+    fn issue_with(&self, key: &KeyPair, hosts: &[&str], until: i32) -> Issued {
         let hosts: Vec<String> = hosts.iter().map(|&host| host.to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(until, 12, 31);
-        let key = KeyPair::generate().unwrap();
         let issuer = Issuer::from_params(&self.params, &self.key);
-        let cert = params.signed_by(&key, &issuer).unwrap();
+        let cert = params.signed_by(key, &issuer).unwrap();
         Issued {
             cert: cert.pem(),
             key: key.serialize_pem(),
@@ -73,7 +81,21 @@ impl TestCa {
 
     /// A certificate for nodes on the loopback.
     pub(crate) fn issue_for_loopback(&self) -> Issued {
-        self.issue(&["127.0.0.1", "localhost"], 2040)
+        self.issue(&LOOPBACK, 2040)
+    }
+
+    /// The same with a key of RSA, as openssl makes it.
+    pub(crate) fn issue_rsa_for_loopback(&self) -> Issued {
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "genpkey",
+            "-algorithm",
+            "RSA",
+            "-pkeyopt",
+            "rsa_keygen_bits:2048",
+        ]);
+        let key = done(&openssl.output().unwrap());
+        self.issue_with(&KeyPair::from_pem(&key).unwrap(), &LOOPBACK, 2040)
     }
 
     /// How a server on the loopback speaks TLS.
