@@ -31,10 +31,27 @@ use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::port::free_port;
 use crate::support::rush::allow_files;
 use crate::support::tool::have;
+use crate::support::vitals::Vitals;
 
-/// The marks around the documentation's table.
-const BEGIN: &str = "<!-- costs of tls: begin -->\n";
-const END: &str = "<!-- costs of tls: end -->";
+/// A page of the documentation, and the marks around a table in it.
+#[derive(Clone, Copy)]
+struct Place {
+    page: &'static str,
+    begin: &'static str,
+    end: &'static str,
+}
+const COSTS: Place = Place {
+    page: "docs/decisions/030-tls-at-the-door.md",
+    begin: "<!-- costs of tls: begin -->\n",
+    end: "<!-- costs of tls: end -->",
+};
+const MEMORY: Place = Place {
+    page: "docs/https.md",
+    begin: "<!-- memory of a listener: begin, by make bench-tls -->\n",
+    end: "<!-- memory of a listener: end -->",
+};
+/// The most memory that a listener by TLS may take, KiB: the session with its keys, and the buffers for one record each way.
+const MOST_KIB_EACH: f64 = 40.0;
 /// Listeners, unless `LISTENERS` says otherwise.
 const LISTENERS: usize = 1_000;
 /// How many clients shake hands at the same time.
@@ -328,7 +345,7 @@ fn measured() {
          | the node | {ours:.0} | {hands:.2} of nginx (≥ {LEAST_HANDSHAKES}) |\n| nginx | {theirs:.0} | |\n",
         bench.listeners
     );
-    write_into_the_documentation(&table);
+    write_into(COSTS, &table);
     assert!(
         beside_plain <= MOST_BESIDE_PLAIN,
         "{beside_plain:.2} of plain"
@@ -343,12 +360,43 @@ fn measured() {
     );
 }
 
-/// Puts the tables into the page of the decision.
-fn write_into_the_documentation(table: &str) {
+/// How much memory of a new node a listener takes, KiB.
+fn memory_of_a_listener(bench: &TlsBench, tls: Option<&Arc<ClientConfig>>) -> f64 {
+    let node = bench.node();
+    let before = Vitals::of(node.pid());
+    let clients = Clients::listening(&node.address(), STREAMS[0].mount, tls, bench.listeners);
+    thread::sleep(SETTLE);
+    let after = Vitals::of(node.pid());
+    drop(clients);
+    let grown = after.rss_kib.saturating_sub(before.rss_kib);
+    println!("{before}, then {after}");
+    grown as f64 / bench.listeners as f64
+}
+
+#[test]
+#[ignore = "takes half a minute: make bench-tls"]
+fn memory() {
+    assert!(have("ffmpeg") && have("nginx"), "an encoder, and the rival");
+    // Of nodes of their own: what listeners leave behind, others use again.
+    let plain = memory_of_a_listener(&TlsBench::set(), None);
+    let bench = TlsBench::set();
+    let tls = memory_of_a_listener(&bench, Some(&bench.config));
+    let table = format!(
+        "| {} listeners of 128 kbit/s | memory of the node for each |\n| --- | --- |\n\
+         | plain | {plain:.0} KiB |\n| by TLS | {tls:.0} KiB (≤ {MOST_KIB_EACH}) |\n",
+        bench.listeners
+    );
+    write_into(MEMORY, &table);
+    assert!(tls <= MOST_KIB_EACH, "{tls:.0} KiB");
+}
+
+/// Puts a table into the documentation.
+fn write_into(place: Place, table: &str) {
     println!("\n{table}");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/decisions/030-tls-at-the-door.md");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(place.page);
     let text = fs::read_to_string(&path).expect("the documentation is there");
-    let (before, rest) = text.split_once(BEGIN).expect("a place for the table");
-    let (_, after) = rest.split_once(END).expect("its end");
-    fs::write(&path, format!("{before}{BEGIN}\n{table}\n{END}{after}")).expect("it can be written");
+    let (before, rest) = text.split_once(place.begin).expect("a place for the table");
+    let (_, after) = rest.split_once(place.end).expect("its end");
+    let (begin, end) = (place.begin, place.end);
+    fs::write(&path, format!("{before}{begin}\n{table}\n{end}{after}")).expect("it can be written");
 }
