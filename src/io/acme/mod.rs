@@ -115,13 +115,15 @@ impl Authority {
         let identifiers = names.iter().map(|name| Identifier::Dns(name.to_string()));
         let identifiers: Vec<Identifier> = identifiers.collect();
         let order = NewOrder::new(&identifiers);
-        let mut begun = match replaced.and_then(identifier_of) {
-            Some(replaced) => self.account.new_order(&order.replaces(replaced)).await,
+        let begun = match replaced.and_then(identifier_of) {
             None => self.account.new_order(&order).await,
+            Some(replaced) => match self.account.new_order(&order.replaces(replaced)).await {
+                Err(why) if error::is_of_replacing(&why) => {
+                    self.account.new_order(&NewOrder::new(&identifiers)).await
+                }
+                begun => begun,
+            },
         };
-        if replaced.is_some() && begun.as_ref().is_err_and(error::is_of_replacing) {
-            begun = self.account.new_order(&NewOrder::new(&identifiers)).await;
-        }
         let begun = begun.map_err(|error| AcmeError::of(error, &self.notes, "answered"))?;
         Ok(AuthorityOrder::new(begun, self.notes.clone()))
     }
