@@ -1,11 +1,13 @@
 //! The addresses of Icecast at which encoders set titles, and operators end sources.
 
 use hyper::{Response, StatusCode};
+use serde_json::{Map, Value};
 
 use super::Admin;
 use super::call::{Answer, Call};
 use super::declined::Declined;
 use super::form::FormFields;
+use super::mounts;
 use super::reply;
 use super::reply::Body;
 use super::switches;
@@ -16,6 +18,7 @@ use crate::proto::on_air;
 use crate::service::dismissal::NotDismissed;
 use crate::service::logins::Right;
 use crate::service::titles::NotSet;
+use crate::wire::xml::Element;
 
 /// Sets the title of a mount: `/admin/metadata?mode=updinfo&mount=…&song=…`, as a query or as a form.
 pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
@@ -111,8 +114,28 @@ pub(super) async fn move_clients(admin: &Admin, call: Call) -> Answer {
     Ok(message(StatusCode::OK, &moved, 1))
 }
 
+/// Lets listeners of a mount hear another one while it has no source: `/admin/fallbacks?mount=…&fallback=…`; an empty fallback
+/// takes it away. It stays so, other than with Icecast, where it is gone with the source.
+pub(super) async fn set_fallback(admin: &Admin, call: Call) -> Answer {
+    let fallback = FormFields::parse(call.query().as_bytes()).text("fallback");
+    let (Some(mount), Some(fallback)) = (named_mount(&call, "mount"), fallback) else {
+        return Ok(missing("mount and fallback, paths such as /radio.mp3"));
+    };
+    if admin.0.mesh.documents.mount(&mount).is_none() {
+        return Ok(message(StatusCode::BAD_REQUEST, "Source does not exist", 0));
+    }
+    let fields = Map::from_iter([("fallback".to_owned(), Value::from(fallback))]);
+    if let Err(Declined { status, why }) = mounts::set_fields(admin, &mount, fields).await {
+        return Ok(message(status, &why, 0));
+    }
+    Ok(reply::html(
+        StatusCode::OK,
+        "<html><head><title>Admin request successful</title></head><body><p>Fallback configured</p></body></html>",
+    ))
+}
+
 /// The mount that a field of the query names, if it could be one.
-fn named_mount(call: &Call, field: &str) -> Option<MountName> {
+pub(super) fn named_mount(call: &Call, field: &str) -> Option<MountName> {
     let name = FormFields::parse(call.query().as_bytes()).text(field)?;
     MountName::with_or_without_slash(&name).ok()
 }
@@ -133,14 +156,15 @@ pub(super) fn manage_accounts(_admin: &Admin, call: &Call) -> Answer {
 }
 
 /// The answer to a request that lacks something: Icecast's words, and behind them what it is.
-fn missing(what: &str) -> Response<Body> {
+pub(super) fn missing(what: &str) -> Response<Body> {
     let text = format!("Missing parameter: {what}");
     message(StatusCode::BAD_REQUEST, &text, 0)
 }
 
-fn message(status: StatusCode, text: &str, code: u8) -> Response<Body> {
-    let body = format!(
-        "<?xml version=\"1.0\"?>\n<iceresponse><message>{text}</message><return>{code}</return></iceresponse>\n"
-    );
-    reply::complaining(reply::xml(status, body), text.to_owned())
+/// An answer in Icecast's words: 1 says that it was done.
+pub(super) fn message(status: StatusCode, text: &str, code: u8) -> Response<Body> {
+    let response = Element::new("iceresponse")
+        .with(Element::of("message", text))
+        .with(Element::of("return", code));
+    reply::complaining(reply::xml(status, response.document()), text.to_owned())
 }

@@ -11,6 +11,7 @@ use super::Admin;
 use super::call::{Answer, Call};
 use super::reply;
 use crate::model::format::{CodecName, Container, StreamFormat};
+use crate::model::mount::MountName;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::service::status::Viewer;
 use crate::wire::http::date;
@@ -22,6 +23,8 @@ const UNNAMED: &str = "Unspecified name";
 const UNDESCRIBED: &str = "Unspecified description";
 /// The genre of one that names none.
 const NO_GENRE: &str = "various";
+/// The key that ends an object of Icecast's JSON.
+const END: &str = "dummy";
 /// The facts of its sound that a source may give beside the bitrate, in `audio_info`; others could hide our fields.
 const SOUND: [&str; 8] = [
     "bitrate",
@@ -53,47 +56,74 @@ impl Default for Contact {
     }
 }
 
+/// A server and its streams under Icecast's names.
+#[derive(Clone, Debug)]
+pub(super) struct Figures {
+    /// The figures of the server.
+    pub(super) server: Map<String, Value>,
+    /// The figures of each mount on air, or of the one that was asked for.
+    pub(super) sources: Vec<(MountName, Map<String, Value>)>,
+}
+
 /// Answers `/status-json.xsl?mount=…`.
 pub(super) fn status_json(admin: &Admin, call: &Call) -> Answer {
     let status = admin.0.statuses.status(Viewer::Public);
-    let host = call.header("host").filter(|host| !host.is_empty());
-    let base = base(&status, call.client, host);
-    let stats = stats(&status, &admin.0.contact, &base, call.query());
-    let shown = json!({ "icestats": stats });
+    let shown = Figures::of(admin, call, &status).json();
     Ok(reply::json(StatusCode::OK, &shown))
 }
 
-/// All that is told of the server and of its streams, or of the one that the query asks for.
-fn stats(status: &Status, contact: &Contact, base: &str, query: &str) -> Map<String, Value> {
-    let wanted = wanted_mount(query);
-    let on_air = status.mounts.iter().filter_map(|mount| {
-        let source = mount.source.as_ref()?;
-        let asked = wanted
-            .as_deref()
-            .is_none_or(|path| path == mount.path.as_str());
-        asked.then(|| source_json(mount, source, base))
-    });
-    let mut sources: Vec<Value> = on_air.collect();
-    let mut stats = Map::new();
-    let mut say = |key: &str, value: Value| drop(stats.insert(key.to_owned(), value));
-    say("admin", json!(contact.admin));
-    say("host", json!(host_of(base)));
-    say("location", json!(contact.location));
-    say("server_id", json!(format!("antiphon {}", status.version)));
-    say(
-        "server_start",
-        json!(date::icecast_date(status.started_unix_s)),
-    );
-    say(
-        "server_start_iso8601",
-        json!(date::iso_date(status.started_unix_s)),
-    );
-    match sources.len() {
-        0 => say("dummy", Value::Null),
-        1 => say("source", sources.remove(0)),
-        _ => say("source", Value::Array(sources)),
+impl Figures {
+    /// The figures of this status, for whoever calls.
+    pub(super) fn of(admin: &Admin, call: &Call, status: &Status) -> Self {
+        let host = call.header("host").filter(|host| !host.is_empty());
+        let base = base(status, call.client, host);
+        Self::new(status, &admin.0.contact, &base, call.query())
     }
-    stats
+
+    fn new(status: &Status, contact: &Contact, base: &str, query: &str) -> Self {
+        let wanted = wanted_mount(query);
+        let on_air = status.mounts.iter().filter_map(|mount| {
+            let source = mount.source.as_ref()?;
+            let asked = wanted
+                .as_deref()
+                .is_none_or(|path| path == mount.path.as_str());
+            asked.then(|| (mount.path.clone(), source_figures(mount, source, base)))
+        });
+        let mut server = Map::new();
+        let mut say = |key: &str, value: Value| drop(server.insert(key.to_owned(), value));
+        say("admin", json!(contact.admin));
+        say("host", json!(host_of(base)));
+        say("location", json!(contact.location));
+        say("server_id", json!(format!("antiphon {}", status.version)));
+        say(
+            "server_start",
+            json!(date::icecast_date(status.started_unix_s)),
+        );
+        say(
+            "server_start_iso8601",
+            json!(date::iso_date(status.started_unix_s)),
+        );
+        Self {
+            sources: on_air.collect(),
+            server,
+        }
+    }
+
+    /// The figures as Icecast's JSON has them: one source is an object, several are a list, and none is no key at all.
+    pub(super) fn json(self) -> Value {
+        let mut stats = self.server;
+        let ended = |(_, mut source): (MountName, Map<String, Value>)| {
+            source.insert(END.to_owned(), Value::Null);
+            Value::Object(source)
+        };
+        let mut sources: Vec<Value> = self.sources.into_iter().map(ended).collect();
+        match sources.len() {
+            0 => stats.insert(END.to_owned(), Value::Null),
+            1 => stats.insert("source".to_owned(), sources.remove(0)),
+            _ => stats.insert("source".to_owned(), Value::Array(sources)),
+        };
+        json!({ "icestats": stats })
+    }
 }
 
 /// The mount that is asked for alone; `None`: all of them.
@@ -125,7 +155,7 @@ fn host_of(base: &str) -> &str {
     }
 }
 
-fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value {
+fn source_figures(mount: &MountStatus, source: &SourceStatus, base: &str) -> Map<String, Value> {
     let mut fields = Map::new();
     let or = |text: &str, default: &str| json!(if text.is_empty() { default } else { text });
     let measured = mount.format.map(measured).unwrap_or_default();
@@ -165,8 +195,7 @@ fn source_json(mount: &MountStatus, source: &SourceStatus, base: &str) -> Value 
     } else if !mount.title.is_empty() {
         say("title", json!(mount.title));
     }
-    say("dummy", Value::Null);
-    Value::Object(fields)
+    fields
 }
 
 /// The format under the names that Icecast has for it; what is not known is left out. Of Ogg it tells more.

@@ -12,6 +12,8 @@ mod declined;
 mod files;
 mod form;
 mod icecast;
+mod icecast_listeners;
+mod icecast_stats;
 mod icecast_status;
 mod import;
 mod listeners;

@@ -10,6 +10,7 @@ use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::proto::on_air;
 use crate::wire::icecast::upstream::MESH_HEADER;
+use crate::wire::xml::Element;
 
 /// Why this mesh is not told its own streams.
 const OWN: &str = "this mesh asks itself for its streams: name another server in import_streamlist";
@@ -27,12 +28,10 @@ pub(super) fn text(admin: &Admin, call: &Call) -> Answer {
 
 /// Answers with the same as XML.
 pub(super) fn xml(admin: &Admin, _call: &Call) -> Answer {
-    let sources = streams(admin)
-        .into_iter()
-        .map(|mount| format!("<source mount=\"{}\"></source>", escaped(mount.as_str())));
-    let sources: String = sources.collect();
-    let body = format!("<?xml version=\"1.0\"?>\n<icestats>{sources}</icestats>\n");
-    Ok(reply::xml(StatusCode::OK, body))
+    let sources = streams(admin).into_iter();
+    let sources = sources.map(|mount| Element::new("source").with_attribute("mount", mount));
+    let stats = Element::new("icestats").with_all(sources);
+    Ok(reply::xml(StatusCode::OK, stats.document()))
 }
 
 /// The mounts that a listener who comes now hears: with a stream of their own, one that is got on demand, or a fallback.
@@ -47,28 +46,4 @@ fn streams(admin: &Admin) -> Vec<MountName> {
         !spec.hidden && (own() || fallback())
     });
     heard.map(|spec| spec.path.clone()).collect()
-}
-
-/// The text as it stands in an attribute of XML.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::new();
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '"' => escaped.push_str("&quot;"),
-            letter => escaped.push(letter),
-        }
-    }
-    escaped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_ends_no_attribute() {
-        assert_eq!(escaped("/a&b\"<c"), "/a&amp;b&quot;&lt;c");
-    }
 }

@@ -6,8 +6,9 @@ use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    certificates, files, icecast, icecast_status, import, listeners, load_page, mounts, nodes,
-    open, outside, password, shoutcast_cgi, steering, streamlist, switches,
+    certificates, files, icecast, icecast_listeners, icecast_stats, icecast_status, import,
+    listeners, load_page, mounts, nodes, open, outside, password, shoutcast_cgi, steering,
+    streamlist, switches,
 };
 use crate::wire::livez;
 
@@ -39,6 +40,13 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::post("/admin/metadata", OfMount, later!(icecast::metadata)),
     Route::get("/admin/killsource", OfMount, later!(icecast::kill_source)),
+    Route::get("/admin/fallbacks", Manage, later!(icecast::set_fallback)),
+    Route::get("/admin/killclient", Manage, later!(icecast_listeners::kill)),
+    Route::get("/admin/listclients", Manage, later!(icecast_listeners::list)),
+    Route::get("/admin/listmounts", Manage, Now(icecast_stats::list_mounts)),
+    Route::get("/admin/stats", Manage, Now(icecast_stats::stats)),
+    Route::get("/admin/stats.xml", Manage, Now(icecast_stats::stats)),
+    Route::get("/admin/stats.json", Manage, Now(icecast_stats::stats_json)),
     Route::get("/admin/moveclients", Manage, later!(icecast::move_clients)),
     Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
     Route::get("/admin/streamlist", ListStreams, Now(streamlist::xml)),

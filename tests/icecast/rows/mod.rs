@@ -1,5 +1,6 @@
 //! The rows, in the order of their numbers as far as a file goes.
 
+mod admin;
 mod fallbacks;
 mod formats;
 mod hostile;
@@ -32,6 +33,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
         limits::ROWS,
         fallbacks::ROWS,
         relays::ROWS,
+        admin::ROWS,
         pages::ROWS,
         hostile::ROWS,
     ];
