@@ -179,11 +179,13 @@ impl<'a> Relaying<'a> {
         let Some(heard) = self.config.ingest.heard_last(&self.job.mount).await else {
             return;
         };
-        let is_same = Format::of_media_type(&heard.head().content_type) == Some(flowing.format);
-        let end = HeardEnd::new(flowing.format, &heard.heard_end(HeardEnd::BYTES));
-        if let Some(end) = end.filter(|_| is_same)
-            && flowing.audio.skip_heard(&end).await
-        {
+        let format = flowing.format;
+        let is_same = Format::of_media_type(&heard.head().content_type) == Some(format);
+        let end = HeardEnd::new(format, &heard.heard_end(HeardEnd::BYTES));
+        let end = end.filter(|_| is_same);
+        let quiet_since = heard.last_fed().into();
+        let skipping = flowing.audio.skip_heard(format, end.as_ref(), quiet_since);
+        if skipping.await {
             info!("the stream goes on behind what was heard of it");
         }
     }

@@ -18,7 +18,7 @@ use crate::io::http::stream::StreamBody;
 use crate::io::leftover::hand_on;
 use crate::media::format::detect::{self, Format, LOOK_BYTES, Look};
 use crate::media::icy::Separator;
-use crate::media::overlap::HeardEnd;
+use crate::media::overlap::{HeardEnd, Overlap, from_place, place_of_last};
 use crate::model::title::TitleInfo;
 
 /// How much is read at once: half a second of a loud stream.
@@ -31,8 +31,10 @@ const MOST_WOVEN_BYTES: usize = 48 << 10;
 const BURST_LIMIT: Duration = Duration::from_secs(1);
 /// After how long without a byte they are over: longer than a packet takes to a server far away and back.
 const BURST_PAUSE: Duration = Duration::from_millis(300);
-/// The most bytes of them: an Icecast sends 64 KiB, ten seconds of the loudest MP3 are 400 KiB.
-const MOST_BURST_BYTES: usize = 512 << 10;
+/// How long a server may be behind the one before.
+const BEHIND_LIMIT: Duration = Duration::from_secs(4);
+/// The most bytes that are read at once: a minute of 256 kbit/s.
+const MOST_BURST_BYTES: usize = 2 << 20;
 
 /// The words of a reader to those who do not read it.
 #[derive(Clone, Debug, Default)]
@@ -147,24 +149,48 @@ impl Upstream {
 }
 
 impl Upstream {
-    /// Leaves out what listeners have heard already, if it is in what the server sends at once. Says whether it was.
-    pub(super) async fn skip_heard(&mut self, heard: &HeardEnd) -> bool {
-        let until = Instant::now() + BURST_LIMIT;
-        let mut seen_bytes = 0;
+    /// Leaves out what listeners have heard already of what the server sends at once: it goes on behind the `end` of that, if it
+    /// is there. If not, they get of it as much as they have heard nothing since `quiet_since`. Says whether it was there.
+    pub(super) async fn skip_heard(
+        &mut self,
+        format: Format,
+        end: Option<&HeardEnd>,
+        quiet_since: Instant,
+    ) -> bool {
+        let overlap = self.overlap(end).await;
+        let place = overlap.map(|it| it.place);
+        let place = place.or_else(|| place_of_last(format, &self.audio, quiet_since.elapsed()));
+        if let Some(place) = place.filter(|place| *place > 0) {
+            self.audio = from_place(format, &self.audio, place);
+        }
+        overlap.is_some()
+    }
+
+    /// Reads what the server sends at once, until the end of what listeners have heard is found in it.
+    async fn overlap(&mut self, heard: Option<&HeardEnd>) -> Option<Overlap> {
+        let begun = Instant::now();
+        let (mut until, mut look_at_bytes, mut best) = (begun + BURST_LIMIT, 0, None);
         loop {
-            if let Some(place) = heard.find(&self.audio, seen_bytes) {
-                self.audio = heard.unheard(&self.audio, place);
-                return true;
-            }
-            seen_bytes = self.audio.len();
-            if seen_bytes >= MOST_BURST_BYTES {
-                return false;
-            }
             let by = until.min(Instant::now() + BURST_PAUSE);
-            let more = timeout_at(by, poll_fn(|context| self.poll_more(context))).await;
-            // The end, or a broken connection, is told to whoever reads on.
-            if !matches!(more, Ok(Ok(true))) {
-                return false;
+            let is_over = self.audio.len() >= MOST_BURST_BYTES
+                || !matches!(
+                    timeout_at(by, poll_fn(|context| self.poll_more(context))).await,
+                    // The end, or a broken connection, is told to whoever reads on.
+                    Ok(Ok(true))
+                )
+                || Instant::now() >= until;
+            if is_over || self.audio.len() >= look_at_bytes {
+                best = heard.and_then(|heard| heard.find(&self.audio));
+                look_at_bytes = self.audio.len() * 5 / 4;
+            }
+            let is_behind = || heard.is_some_and(|it| it.to_come_bytes(&self.audio).is_some());
+            if best.is_some_and(Overlap::is_sure) {
+                return best;
+            }
+            if is_over && best.is_none() && until < begun + BEHIND_LIMIT && is_behind() {
+                until = begun + BEHIND_LIMIT;
+            } else if is_over {
+                return best;
             }
         }
     }

@@ -1,7 +1,13 @@
 //! An outside relay that begins anew goes on behind what was heard: of the last seconds that its server sends at once, listeners
 //! hear only what is new to them.
 
-use super::stage::{RADIO, SECOND_BYTES, Stage, UPSTREAM, address, relay};
+use std::time::Instant;
+
+use antiphon::model::outside_relay::OutsideRelayStage;
+
+use super::stage::{
+    PASSWORD as MOUNT_PASSWORD, RADIO, SECOND_BYTES, Stage, UPSTREAM, address, relay,
+};
 use crate::support::icecast::{Icecast, PASSWORD};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
@@ -78,4 +84,28 @@ fn a_node_without_listeners_takes_over_from_where_the_others_are() {
     stage.mesh.nodes.remove(runner);
     stage.wait_plays(1);
     hear_all(&players);
+}
+
+#[test]
+fn nobody_has_more_in_store_when_the_relay_is_back_after_an_encoder() {
+    let (_icecast, _source, stage) = set();
+    let players = tune_in(&stage, &[0, 1, 2]);
+    let begun = Instant::now();
+    let before: Vec<usize> = players.iter().map(Player::len).collect();
+    for _ in 0..3 {
+        let encoder = KnownSource::start(&stage.mesh.nodes[0], RADIO, MOUNT_PASSWORD);
+        stage.wait_stage(OutsideRelayStage::Standby);
+        drop(encoder);
+        stage.wait_plays(1);
+        players
+            .iter()
+            .for_each(|it| it.wait_for_more(2 * SECOND_BYTES));
+    }
+    for (player, before) in players.iter().zip(before) {
+        let heard_s = (player.len() - before) as f64 / SECOND_BYTES as f64;
+        let passed_s = begun.elapsed().as_secs_f64();
+        // The server sends sixteen seconds at once each time.
+        assert!(heard_s < passed_s + 8.0, "{heard_s} s within {passed_s} s");
+        assert!(!player.is_closed());
+    }
 }

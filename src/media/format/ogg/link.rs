@@ -24,6 +24,10 @@ const MAX_HEADER_SPAN: u64 = 2 * MAX_PROLOGUE_BYTES as u64;
 /// as when the picture is the cover of a record, a late listener has to do with the sound.
 const MAX_WITHOUT_KEYFRAME: Duration = Duration::from_secs(30);
 
+/// How many pages may have been lost behind the headers. With more, a server has given the headers first, and then what was on air:
+/// what was before that is no sound.
+const MOST_LOST_PAGES: u32 = 4;
+
 /// A link.
 #[derive(Clone, Debug)]
 pub(super) struct OggLink {
@@ -81,10 +85,14 @@ impl LogicalStream {
         }
     }
 
-    /// Whether pages were lost before this one. A number that does not go on is that of an encoder which does not count.
-    fn has_lost_before(&mut self, head: &PageHead) -> bool {
+    /// How many pages were lost before this one. A number that does not go on is that of an encoder which does not count.
+    fn lost_before(&mut self, head: &PageHead) -> u32 {
         let before = std::mem::replace(&mut self.sequence, head.sequence);
-        (2..1 << 31).contains(&head.sequence.wrapping_sub(before))
+        let step = head.sequence.wrapping_sub(before);
+        match (2..1 << 31).contains(&step) {
+            true => step - 1,
+            false => 0,
+        }
     }
 
     fn lacks_headers(&self) -> bool {
@@ -171,14 +179,17 @@ impl OggLink {
         let Some(stream) = self.stream(page.head.serial) else {
             return PageKind::Stray;
         };
-        let has_lost = stream.has_lost_before(&page.head);
+        let lost_pages = stream.lost_before(&page.head);
         if !stream.takes_as_header(page) {
+            if lost_pages > MOST_LOST_PAGES && self.has_clock_of(page) {
+                self.skip_ahead();
+            }
             return match self.missing() {
                 None => PageKind::Content,
                 Some(trouble) => PageKind::Broken(trouble),
             };
         }
-        if has_lost {
+        if lost_pages > 0 {
             return PageKind::Broken(Trouble::Damaged);
         }
         match self.keep(page) {
@@ -229,9 +240,14 @@ impl OggLink {
             }
         }
         let is_waiting = pictures.is_some() && self.without_keyframe < MAX_WITHOUT_KEYFRAME;
-        let is_clock = |clock: &OggClock| clock.is_of(&page.head);
         let begins = !page.head.continues && page.head.begins_at.is_some();
-        !is_waiting && begins && self.clock.as_ref().is_some_and(is_clock)
+        !is_waiting && begins && self.has_clock_of(page)
+    }
+
+    /// Whether a page is one of the stream whose clock counts.
+    fn has_clock_of(&self, page: &FoundPage<'_>) -> bool {
+        let clock = self.clock.as_ref();
+        clock.is_some_and(|clock| clock.is_of(&page.head))
     }
 
     /// Goes on in the middle of the link: the length of the page that comes next is not known, and counts as no time.

@@ -164,14 +164,17 @@ pub(in crate::media) fn consecutive(mut bytes: &[u8]) -> impl Iterator<Item = (P
     })
 }
 
-/// The body of the page with which these bytes end, if they end with a whole one.
-pub(in crate::media) fn last_body(bytes: &[u8]) -> Option<&[u8]> {
-    let at = memchr::memmem::rfind(bytes, CAPTURE)?;
-    let page = &bytes[at..];
-    let HeadRead::Is(head) = PageHead::read(page) else {
-        return None;
-    };
-    (head.page_bytes == page.len()).then(|| &page[head.head_bytes..])
+/// The whole pages among these bytes, which may begin and end within one: the body of each, and the place where it ends.
+pub(in crate::media) fn bodies(bytes: &[u8]) -> impl Iterator<Item = (&[u8], usize)> {
+    let begun = memchr::memmem::find_iter(bytes, CAPTURE);
+    let begin = begun
+        .into_iter()
+        .find(|at| consecutive(&bytes[*at..]).nth(1).is_some());
+    let mut at = begin.unwrap_or(bytes.len());
+    consecutive(&bytes[at..]).map_while(move |(head, page)| {
+        at += head.page_bytes;
+        (page.len() == head.page_bytes).then(|| (&page[head.head_bytes..], at))
+    })
 }
 
 /// Whether a page arrived as it was made.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::page::renumber;
 use super::page::samples::{NO_POSITION, opus, opus_heads, page, vorbis_first};
 use super::*;
 use crate::media::format::joining::{Anew, Mark, Prologue};
@@ -179,6 +180,28 @@ fn a_stream_joined_in_the_middle_uses_its_prologue() {
         ..start
     };
     assert!(OggScanner::in_the_middle(&nonsense).is_none());
+}
+
+#[test]
+fn a_server_that_gives_the_headers_first_is_heard_from_what_is_on_air() {
+    let numbered = |number: u32, mut page: Vec<u8>| {
+        page[18..22].copy_from_slice(&number.to_le_bytes());
+        renumber(&mut page, 0); // for its checksum
+        page
+    };
+    let heads = opus_heads(1);
+    let (first, tags) = heads.split_at(38);
+    let sound = |number: u32, second: u64| numbered(number, page(1, 0, second * 48_000, &[1; 300]));
+    let begun = [numbered(0, first.to_vec()), numbered(1, tags.to_vec())].concat();
+    for (from, begins_ms) in [(2, 1_000), (30, 0)] {
+        let seconds = u64::from(from) - 1..u64::from(from) + 2;
+        let sounds = (from..)
+            .zip(seconds)
+            .map(|(number, second)| sound(number, second));
+        let stream = [begun.clone(), sounds.collect::<Vec<_>>().concat()].concat();
+        let times: Vec<u64> = scan(&stream).marks.iter().map(|mark| mark.1).collect();
+        assert_eq!(times, [0, 0, begins_ms], "from page {from}");
+    }
 }
 
 #[test]
