@@ -263,6 +263,11 @@ impl Feed {
         self.shared.ring.lock().join_point(burst)
     }
 
+    /// The offset at which a node begins to hold the stream; see [`Ring::relay_point`].
+    pub fn relay_point(&self, burst: Duration) -> Option<u64> {
+        self.shared.ring.lock().relay_point(burst)
+    }
+
     /// The place nearest to a time before an edge that has been seen; see [`Ring::place_near`].
     pub fn place_near(&self, wanted: Duration, edge: RingEdge) -> Option<u64> {
         self.shared.ring.lock().place_near(wanted, edge)

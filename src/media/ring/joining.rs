@@ -72,6 +72,17 @@ impl Ring {
         Some(found.max(self.anew.first_joined()))
     }
 
+    /// The same for a node that begins to hold the stream: of one that is younger than `burst` it gets all, because its listeners
+    /// may come from another stream, and go on with the first byte of this one. Of some pages it is not known how long they sound.
+    pub fn relay_point(&self, burst: Duration) -> Option<u64> {
+        let wanted = self.time().saturating_sub(burst);
+        let first = self.marks.first().filter(|mark| mark.media_time >= wanted);
+        match first {
+            Some(mark) => Some(mark.offset.max(self.anew.first_joined())),
+            None => self.join_point(burst),
+        }
+    }
+
     /// Whether it is not told yet whether the ring begins where no decoder can: a node that fetches a stream from the middle
     /// is told so just before the first bytes.
     fn is_untold(&self) -> bool {

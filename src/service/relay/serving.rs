@@ -66,7 +66,7 @@ impl Serving {
         if resume.is_none() && !feed.look().can_be_joined(now) {
             return Err(Denial::NotHere);
         }
-        let join_point = feed.join_point(RELAY_BURST.max(feed.unheard(now)));
+        let join_point = feed.relay_point(RELAY_BURST.max(feed.unheard(now)));
         let window = Window {
             stream_id: feed.stream_id(),
             oldest: feed.oldest(),
