@@ -170,15 +170,21 @@ impl Inlet {
 
     /// The beginning of a ring that this source fills from now on, given what it would be: if a stream in Ogg has a serial
     /// number that is `taken` by the mount's stream before, a decoder would take its pages for late ones of that stream.
-    /// Then the numbers of this source are changed, from this `lead` on.
-    pub(super) fn avoid_serials(&mut self, taken: &[u32], lead: RingLead) -> RingLead {
+    /// Then the numbers of this source are changed, from this `lead` on; also if it `comes_again`, and those of the stream before are
+    /// not all that were heard.
+    pub(super) fn avoid_serials(
+        &mut self,
+        taken: &[u32],
+        lead: RingLead,
+        comes_again: bool,
+    ) -> RingLead {
         let begun = [&lead.prologue[..], &lead.audio, &self.audio].concat();
         let own = first_serials(&begun);
         let is_taken = |by: u32| {
             own.iter()
                 .any(|serial| taken.contains(&serial.wrapping_add(by)))
         };
-        if !is_taken(0) {
+        if !is_taken(0) && (!comes_again || taken.is_empty()) {
             return lead;
         }
         let mut by: u32 = rand::random();

@@ -22,6 +22,7 @@ use crate::media::ring::{Append, TitleSet};
 use crate::model::format::StreamFormat;
 use crate::model::sound::{SilenceSpec, SoundState};
 use crate::model::stream::EndReason;
+use crate::service::sources::SourceProtocol;
 
 /// How long to wait at [`MOST_AHEAD`] before looking again.
 const BRAKE: Duration = Duration::from_millis(100);
@@ -68,6 +69,8 @@ pub(super) struct Intake<F> {
     counted_bytes: u64,
     /// Whether the source may have to wait for its turn.
     may_wait: bool,
+    /// Whether streams of it with the same serial numbers may have been heard before the last one.
+    comes_again: bool,
     /// Follows all that is put anywhere, if the source may have to wait and the format has prologues.
     lead: Option<LeadScanner>,
     /// Watches all that goes on air.
@@ -122,6 +125,7 @@ impl<F: Filler> Intake<F> {
             read_bytes: 0,
             counted_bytes: 0,
             may_wait: offer.spec.standby || offer.spec.silence_fails,
+            comes_again: offer.protocol == SourceProtocol::OutsideRelay,
             lead: None,
             faults: Faults::new(),
             recognised_by: None,
@@ -155,7 +159,9 @@ impl<F: Filler> Intake<F> {
         }
         let lead = self.lead.as_ref().map(LeadScanner::lead);
         let lead = lead.unwrap_or_default();
-        let renumbered = self.inlet.avoid_serials(taken, lead.clone());
+        let renumbered = self
+            .inlet
+            .avoid_serials(taken, lead.clone(), self.comes_again);
         if let Some(scanner) = self.lead.as_mut().filter(|_| renumbered != lead) {
             scanner.begin_anew(&renumbered, clock::now());
         }
