@@ -47,13 +47,13 @@ impl Overlap {
 }
 
 /// The sound in some bytes.
-struct Sound<'a> {
+struct SoundBytes<'a> {
     bytes: Cow<'a, [u8]>,
-    /// Where units end, in the sound and in the bytes around it; `None`: anywhere.
+    /// The ends of units, in the sound and in the bytes around it; `None`: they may end anywhere.
     ends: Option<Vec<(usize, usize)>>,
 }
 
-impl<'a> Sound<'a> {
+impl<'a> SoundBytes<'a> {
     /// With Ogg that is the bodies of its pages: their heads may have got another serial number.
     fn of(format: Format, bytes: &'a [u8]) -> Self {
         if format != Format::Ogg {
@@ -84,7 +84,7 @@ impl HeardEnd {
         if matches!(format, Format::Ebml | Format::Ts) {
             return None;
         }
-        let sound = Sound::of(format, last).bytes.into_owned();
+        let sound = SoundBytes::of(format, last).bytes.into_owned();
         let heard = Self { format, sound };
         (heard.sound.len() >= heard.least_bytes()).then_some(heard)
     }
@@ -98,7 +98,7 @@ impl HeardEnd {
 
     /// The place in `begun` behind what was heard: of several the one before which most agrees, and of those the first.
     pub fn find(&self, begun: &[u8]) -> Option<Overlap> {
-        let sound = Sound::of(self.format, begun);
+        let sound = SoundBytes::of(self.format, begun);
         let last = &self.sound[self.sound.len() - self.least_bytes()..];
         memmem::find(&sound.bytes, last)?;
         let agreeing = agreeing(&self.sound, &sound.bytes);
@@ -122,7 +122,7 @@ impl HeardEnd {
 
     /// How much of what was heard is still to come, if `begun` ends with a part of it: its server is behind.
     pub fn to_come_bytes(&self, begun: &[u8]) -> Option<usize> {
-        let sound = Sound::of(self.format, begun);
+        let sound = SoundBytes::of(self.format, begun);
         let newest = &sound.bytes[sound.bytes.len().checked_sub(self.least_bytes())?..];
         let found = memmem::rfind(&self.sound, newest)?;
         Some(self.sound.len() - found - newest.len())

@@ -12,12 +12,12 @@ use crate::model::status::NodeState;
 /// Nodes that failed to give a stream, and until when each rests.
 #[derive(Clone, Debug, Default)]
 pub struct Failures {
-    failed: BTreeMap<NodeName, Failure>,
+    failed: BTreeMap<NodeName, LastFailure>,
 }
 
 /// The last failure of a node.
 #[derive(Clone, Debug)]
-struct Failure {
+struct LastFailure {
     until: Instant,
     backoff: Backoff,
     /// Whether the node was alive then. One that was not may have failed for that reason alone.
@@ -45,11 +45,14 @@ impl Failures {
             let soonest = soonest.map(|(name, _)| name.clone());
             soonest.and_then(|name| self.failed.remove(&name));
         }
-        let failure = self.failed.entry(node.clone()).or_insert_with(|| Failure {
-            until: now,
-            backoff: Backoff::new(FIRST_REST, LONGEST_REST),
-            was_alive: false,
-        });
+        let failure = self
+            .failed
+            .entry(node.clone())
+            .or_insert_with(|| LastFailure {
+                until: now,
+                backoff: Backoff::new(FIRST_REST, LONGEST_REST),
+                was_alive: false,
+            });
         // The full wait: each relay has its own list of failures, so there is nothing to spread by chance.
         failure.until = now + failure.backoff.fail(1.0);
         failure.was_alive = state == NodeState::Alive;

@@ -273,12 +273,30 @@ pub(crate) mod samples {
 mod tests {
     use std::sync::Arc;
 
+    use std::time::Instant;
+
+    use super::super::samples::ring;
     use super::samples::{Film, films, take};
     use super::*;
     use crate::media::format::joining::Trouble;
+    use crate::media::format::ogg::page::samples::{opus_heads, page};
     use crate::model::stream::{EndReason, StreamId};
 
     const BURST: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn another_node_gets_all_of_a_young_stream() {
+        let mut ring = ring("application/ogg");
+        // A server gives the headers first, and then what is on air: nothing tells how long the first page sounds.
+        let page = |second: u64| page(1, 0, second * 48_000, &[1; 300]);
+        let stream = [opus_heads(1), (60..70).flat_map(page).collect()].concat();
+        let now = Instant::now();
+        ring.append(0, &stream[..900], now);
+        assert!(ring.join_point(BURST) > Some(0));
+        assert_eq!(ring.relay_point(BURST), Some(0));
+        ring.append(900, &stream[900..], now);
+        assert!(ring.relay_point(BURST) > Some(900));
+    }
 
     #[test]
     fn a_film_without_a_keyframe_in_the_ring_is_joined_at_the_next() {

@@ -7,7 +7,7 @@ use super::*;
 use crate::media::format::flac::samples as flac;
 use crate::media::format::joining::StreamStart;
 use crate::media::format::mpeg;
-use crate::media::format::ogg::page::samples::{opus_heads, opus_titled, page};
+use crate::media::format::ogg::page::samples::opus_titled;
 
 const FRAME: u64 = 417;
 const FRAME_MS: f64 = 26.122_449;
@@ -152,21 +152,6 @@ fn a_young_stream_is_joined_at_its_first_frame() {
     ring.append(12, &mpeg::samples::frames(5), Instant::now());
     assert_eq!(ring.join_point(burst), Some(12));
     assert_eq!(ring.join_point(Duration::ZERO), Some(12 + 4 * FRAME));
-}
-
-#[test]
-fn another_node_gets_all_of_a_young_stream() {
-    let mut ring = ring("application/ogg");
-    // A server gives the headers first, and then what is on air: nothing tells how long the first page sounds.
-    let page = |second: u64| page(1, 0, second * 48_000, &[1; 300]);
-    let stream = [opus_heads(1), (60..70).flat_map(page).collect()].concat();
-    let now = Instant::now();
-    ring.append(0, &stream[..900], now);
-    let burst = Duration::from_secs(5);
-    assert!(ring.join_point(burst) > Some(0));
-    assert_eq!(ring.relay_point(burst), Some(0));
-    ring.append(900, &stream[900..], now);
-    assert!(ring.relay_point(burst) > Some(900));
 }
 
 #[test]
