@@ -85,6 +85,14 @@ struct Shown {
 #[derive(Deserialize)]
 struct Renewed {
     ordered: Vec<String>,
+    #[serde(default)]
+    left_out: Vec<LeftOut>,
+}
+
+/// A name that is not ordered, and why.
+#[derive(Deserialize)]
+struct LeftOut {
+    why: String,
 }
 
 /// The answer to `import`.
@@ -114,10 +122,7 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
         CertCommand::Renew { name } => {
             let body = json!({ "name": name });
             let renewed: Renewed = api.ask_for(Method::POST, RENEW, Some(&body)).await?;
-            match renewed.ordered.is_empty() {
-                true => "nothing can be ordered now; see antiphon cert list\n".to_owned(),
-                false => format!("to be ordered now: {}\n", renewed.ordered.join(", ")),
-            }
+            told_of(&renewed)
         }
         CertCommand::Import { chain, key } => {
             let body = json!({ "chain": read(&chain)?, "key": read(&key)? });
@@ -131,6 +136,17 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
         }
     };
     Ok(terminal::print(&text)?)
+}
+
+fn told_of(renewed: &Renewed) -> String {
+    let mut told = match renewed.ordered.is_empty() {
+        true => "nothing is ordered now; see antiphon cert list\n".to_owned(),
+        false => format!("to be ordered now: {}\n", renewed.ordered.join(", ")),
+    };
+    for left_out in &renewed.left_out {
+        told += &format!("left out: {}\n", printable(&left_out.why));
+    }
+    told
 }
 
 async fn set(api: &Api, changes: Map<String, Value>) -> anyhow::Result<HttpsSettings> {

@@ -1,5 +1,7 @@
 //! The dealings of the mesh with a certificate authority: the account, an order, and the certificates.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 use super::https::CertificateName;
@@ -101,6 +103,8 @@ impl CertificateSource {
 pub struct KeptCertificate {
     /// The names that it is for.
     pub names: Vec<CertificateName>,
+    /// The addresses that it is for.
+    pub addresses: Vec<IpAddr>,
     /// The certificate and those above it, as PEM.
     pub chain: String,
     /// The key, as PEM, encrypted.
@@ -113,6 +117,8 @@ pub struct KeptCertificate {
     pub serial: String,
     /// The name of the authority.
     pub issuer: String,
+    /// The address of the directory by which it was ordered; `None`: it was not, or by an older version.
+    pub directory: Option<String>,
     /// The origin.
     pub source: CertificateSource,
     /// When the mesh got it, unix seconds.
@@ -123,6 +129,13 @@ impl KeptCertificate {
     /// How long it is valid in all, seconds.
     pub fn lifetime_s(&self) -> u64 {
         self.not_after_unix_s.saturating_sub(self.not_before_unix_s)
+    }
+
+    /// The names and addresses that it is for, as texts.
+    pub fn hosts(&self) -> Vec<String> {
+        let names = self.names.iter().map(ToString::to_string);
+        let addresses = self.addresses.iter().map(ToString::to_string);
+        names.chain(addresses).collect()
     }
 
     /// Whether it is for all these names.

@@ -1,6 +1,6 @@
 //! The names and dates of a certificate, as plain data.
 
-use std::net::IpAddr;
+use super::host::address_of;
 
 /// The names, dates and origin of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl CertificateFacts {
 
     /// Whether one of its names is this host itself.
     pub fn names_exactly(&self, host: &str) -> bool {
-        if let Some(ip) = address(host) {
+        if let Some(ip) = address_of(host) {
             return self.names.iter().any(|name| name.parse() == Ok(ip));
         }
         let host = without_dot(host);
@@ -36,7 +36,7 @@ impl CertificateFacts {
 
     /// Whether one of its names has `*` in the place of this host's first label (RFC 9525, section 6.3).
     fn covers_by_wildcard(&self, host: &str) -> bool {
-        if address(host).is_some() {
+        if address_of(host).is_some() {
             return false;
         }
         let Some((label, above)) = without_dot(host).split_once('.') else {
@@ -55,12 +55,6 @@ impl CertificateFacts {
     pub fn lifetime_s(&self) -> u64 {
         self.not_after_unix_s.saturating_sub(self.not_before_unix_s)
     }
-}
-
-/// The address that a host is, if it is none with a name.
-fn address(host: &str) -> Option<IpAddr> {
-    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
-    bare.unwrap_or(host).parse().ok()
 }
 
 /// A host without the dot that may end a complete domain name.

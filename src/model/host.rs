@@ -1,6 +1,6 @@
 //! The part of a web address that names a machine, and its port.
 
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// Whether a text is `HOST`, `HOST:PORT`, `[IPv6]` or `[IPv6]:PORT`.
 pub fn is_host_and_port(text: &str) -> bool {
@@ -42,6 +42,12 @@ pub fn host_and_port_of(url: &str) -> (&str, u16) {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     host_and_port(authority, scheme == "https")
+}
+
+/// The address that a host is, with or without the brackets of a URL; `None`: it is a name.
+pub fn address_of(host: &str) -> Option<IpAddr> {
+    let bare = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    bare.unwrap_or(host).parse().ok()
 }
 
 #[cfg(test)]

@@ -31,6 +31,14 @@ pub struct AddressWords {
     pub https_port: Option<u16>,
 }
 
+impl AddressWords {
+    /// The host by which the world knows the node.
+    fn host(&self) -> &str {
+        let url = self.public_https_url.as_ref();
+        host_and_port_of(url.unwrap_or(&self.public_url)).0
+    }
+}
+
 /// The address of this node by HTTPS. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct HttpsAddress {
@@ -41,6 +49,7 @@ pub struct HttpsAddress {
 impl HttpsAddress {
     /// The address by these words, and these certificates.
     pub fn new(words: AddressWords, certificates: Certificates) -> Self {
+        certificates.note_public_host(words.host());
         Self {
             words: Arc::new(words),
             certificates,
@@ -55,9 +64,7 @@ impl HttpsAddress {
 
     /// Whether the node itself has a certificate for that URL, so that no proxy speaks TLS in its place.
     pub fn is_own(&self) -> bool {
-        let set = self.words.public_https_url.as_ref();
-        let (host, _) = host_and_port_of(set.unwrap_or(&self.words.public_url));
-        self.holds(host, clock::unix_s())
+        self.holds(self.words.host(), clock::unix_s())
     }
 
     /// The URL by the node's certificates.
@@ -74,8 +81,8 @@ impl HttpsAddress {
     }
 
     fn holds(&self, host: &str, unix_s: u64) -> bool {
-        let until = self.certificates.valid_until(host, unix_s);
-        until.is_some_and(|until| until > unix_s + LEAST_VALID_S)
+        let is_good_at = |unix_s| self.certificates.is_good_for(host, unix_s);
+        is_good_at(unix_s) && is_good_at(unix_s + LEAST_VALID_S)
     }
 
     /// Tells the mesh each change of the address. Runs until the node stops.
@@ -107,7 +114,6 @@ impl HttpsAddress {
 mod tests {
     use super::*;
     use crate::io::https::certificate::samples::certificate;
-    use crate::io::https::certificates::Origin;
 
     fn address(
         public_url: &str,
@@ -137,14 +143,14 @@ mod tests {
             let address = address(public_url, None, https_port);
             assert_eq!(address.url(), None, "no certificate yet");
             let certificates = vec![certificate(&["a.example"], 2030)];
-            address.certificates.set(Origin::Files, certificates);
+            address.certificates.set_files(certificates);
             let unix_s = clock::unix_s();
             assert_eq!(address.by_certificate(unix_s).as_deref(), Some(url));
             assert!(address.is_own());
         }
         let ipv6 = address("http://[::1]:8000", None, None);
         let certificates = vec![certificate(&["::1"], 2030)];
-        ipv6.certificates.set(Origin::Files, certificates);
+        ipv6.certificates.set_files(certificates);
         assert_eq!(ipv6.url().as_deref(), Some("https://[::1]:8000"));
     }
 
@@ -153,13 +159,13 @@ mod tests {
         let address = address("http://a.example", None, None);
         let issued = certificate(&["a.example"], 2030);
         let until = issued.facts.not_after_unix_s;
-        address.certificates.set(Origin::Files, vec![issued]);
-        for (before_s, holds) in [(LEAST_VALID_S + 1, true), (LEAST_VALID_S, false)] {
+        address.certificates.set_files(vec![issued]);
+        for (before_s, holds) in [(LEAST_VALID_S, true), (LEAST_VALID_S - 1, false)] {
             let url = address.by_certificate(until - before_s);
             assert_eq!(url.is_some(), holds, "{before_s} s before its end");
         }
         let other = vec![certificate(&["b.example"], 2030)];
-        address.certificates.set(Origin::Files, other);
+        address.certificates.set_files(other);
         assert_eq!(address.url(), None, "for another host");
     }
 
@@ -169,7 +175,7 @@ mod tests {
         assert_eq!(address.url().as_deref(), Some("https://b.example"));
         assert!(!address.is_own());
         let own = vec![certificate(&["b.example"], 2030)];
-        address.certificates.set(Origin::Files, own);
+        address.certificates.set_files(own);
         assert!(address.is_own());
     }
 }

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::io::clock;
 use crate::io::https::certificate::Certificate;
-use crate::io::https::certificates::{Certificates, Origin};
+use crate::io::https::certificates::Certificates;
 use crate::io::https::files::{self, BadTlsFile, ReadFiles};
 use crate::io::regular_file::FileStamp;
 use crate::io::tasks::Tasks;
@@ -101,7 +101,7 @@ impl OwnCertificate {
     fn look(&self, is_wanted: bool) {
         let Some(named) = self.0.files.lock().named.clone() else {
             if is_wanted {
-                self.0.certificates.set(Origin::Files, Vec::new());
+                self.0.certificates.set_files(Vec::new());
             }
             return;
         };
@@ -128,7 +128,7 @@ impl OwnCertificate {
             warn!(%key, "every user of this machine can read the key: take that right away (chmod o-rwx)");
         }
         tell(&certificate);
-        self.0.certificates.set(Origin::Files, vec![certificate]);
+        self.0.certificates.set_files(vec![certificate]);
         Ok(())
     }
 }

@@ -176,7 +176,7 @@ fn advice(https_url: Option<&str>) -> String {
 mod tests {
     use super::*;
     use crate::io::https::certificate::samples::certificate;
-    use crate::io::https::certificates::{Certificates, Origin};
+    use crate::io::https::certificates::Certificates;
     use crate::service::https_address::AddressWords;
 
     /// A speaker of HTTPS.
@@ -191,7 +191,7 @@ mod tests {
         let certificates = Certificates::default();
         if matches!(speaker, Speaker::Node) {
             let own = vec![certificate(&["h"], 2030)];
-            certificates.set(Origin::Files, own);
+            certificates.set_files(own);
         }
         let proxy = matches!(speaker, Speaker::Proxy);
         let words = AddressWords {

@@ -17,7 +17,7 @@ use tracing::warn;
 use crate::io::clock;
 use crate::io::door::Visitor;
 use crate::io::https::certificates::Certificates;
-use crate::model::host::host_and_port;
+use crate::model::host::{address_of, host_and_port};
 use crate::wire::http::head::Head;
 use crate::wire::http::upgrade::asks_for_tls;
 
@@ -63,12 +63,8 @@ impl TlsOffers {
         let client = visitor.peer.ip();
         let (host, _) = host_and_port(head.host()?, false);
         // libshout looks for names in a certificate, not for addresses.
-        let is_name = host.parse::<IpAddr>().is_err() && !host.starts_with('[');
-        let is_good = |host| {
-            self.certificates
-                .valid_until(host, clock::unix_s())
-                .is_some()
-        };
+        let is_name = address_of(host).is_none();
+        let is_good = |host| self.certificates.is_good_for(host, clock::unix_s());
         let is_due = || !self.declined.lock().has(client, Instant::now());
         (is_name && is_good(host) && is_due()).then(|| TlsOffer {
             client,

@@ -1,7 +1,11 @@
 //! The certificates that this node has, and the one that a client is answered with.
+//!
+//! A client names the host that it wants, or none: then it has connected to an address. Whether clients can be sent to a host
+//! is decided by the same choice, so a node is told of as good for a host only while it shows a certificate for it there.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -9,6 +13,8 @@ use tokio::sync::watch;
 
 use super::certificate::Certificate;
 use crate::io::clock;
+use crate::logic::certificates::precedence::Standing;
+use crate::model::host::address_of;
 
 /// The origin of a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,93 +32,150 @@ pub struct HeldCertificate {
     pub origin: Origin,
     /// The certificate.
     pub certificate: Certificate,
+    standing: Standing,
 }
 
 /// The certificates of this node. Cheap to clone: all clones are one.
 ///
 /// Each handshake asks anew, so new connections get what was set last, and those that are there keep theirs.
-#[derive(Clone, Debug)]
-pub struct Certificates(Arc<watch::Sender<Vec<HeldCertificate>>>);
+#[derive(Clone, Debug, Default)]
+pub struct Certificates(Arc<CertificateStore>);
 
-impl Default for Certificates {
-    fn default() -> Self {
-        Self(Arc::new(watch::Sender::new(Vec::new())))
-    }
+#[derive(Debug, Default)]
+struct CertificateStore {
+    held: watch::Sender<Vec<HeldCertificate>>,
+    /// The host by which the world knows this node, once that is clear.
+    public_host: OnceLock<String>,
+}
+
+/// The certificates as clients see them that name no host: they have connected to this address of the node.
+#[derive(Debug)]
+pub(super) struct AtAddress {
+    pub(super) certificates: Certificates,
+    pub(super) ip: Option<IpAddr>,
 }
 
 impl Certificates {
-    /// Puts these in the place of all of the same origin.
-    pub fn set(&self, origin: Origin, certificates: Vec<Certificate>) {
-        self.0.send_modify(|held| {
+    /// Puts these in the place of all that came from files.
+    pub fn set_files(&self, certificates: Vec<Certificate>) {
+        let held = certificates.into_iter().map(|it| (it, Standing::FILES));
+        self.set(Origin::Files, held);
+    }
+
+    /// Puts these in the place of all that came from the mesh.
+    pub fn set_mesh(&self, certificates: Vec<(Certificate, Standing)>) {
+        self.set(Origin::Mesh, certificates);
+    }
+
+    fn set(&self, origin: Origin, certificates: impl IntoIterator<Item = (Certificate, Standing)>) {
+        let certificates = certificates.into_iter();
+        self.0.held.send_modify(|held| {
             held.retain(|one| one.origin != origin);
-            held.extend(certificates.into_iter().map(|certificate| HeldCertificate {
+            held.extend(certificates.map(|(certificate, standing)| HeldCertificate {
                 origin,
                 certificate,
+                standing,
             }));
             held.sort_by_key(|one| one.origin);
         });
     }
 
+    /// Takes note of the host by which the world knows this node. The first that is told stays.
+    pub fn note_public_host(&self, host: &str) {
+        self.0.public_host.get_or_init(|| host.to_owned());
+    }
+
     /// All of them, those from files first.
     pub fn list(&self) -> Vec<HeldCertificate> {
-        self.0.borrow().clone()
+        self.0.held.borrow().clone()
     }
 
     /// Whether there is none, so that no client can be spoken to by TLS.
     pub fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.0.held.borrow().is_empty()
     }
 
-    /// Until when a client that checks it can be sent to this host; `None` if it cannot.
-    pub fn valid_until(&self, host: &str, now_unix_s: u64) -> Option<u64> {
-        let held = self.0.borrow();
-        let facts = held.iter().map(|one| &one.certificate.facts);
-        let good = facts.filter(|facts| facts.is_valid_at(now_unix_s) && facts.covers(host));
-        good.map(|facts| facts.not_after_unix_s).max()
+    /// Whether a client that checks it could connect to this host at this time.
+    pub fn is_good_for(&self, host: &str, unix_s: u64) -> bool {
+        let held = self.0.held.borrow();
+        // Who connects to an address names no host.
+        let shown = match address_of(host) {
+            Some(ip) => best(held.iter(), &self.hosts_at(Some(ip)), unix_s),
+            None => best(held.iter(), &[host.to_owned()], unix_s),
+        };
+        let facts = shown.map(|one| &one.certificate.facts);
+        facts.is_some_and(|facts| facts.is_valid_at(unix_s) && facts.covers(host))
     }
 
     /// A receiver that is told of each change, and holds them all.
     pub fn changed(&self) -> watch::Receiver<Vec<HeldCertificate>> {
-        self.0.subscribe()
+        self.0.held.subscribe()
     }
 
-    /// The certificate for a client that asks for this host, or says none.
-    fn choose(
-        &self,
-        host: Option<&str>,
-        now_unix_s: u64,
-        is_usable: impl Fn(&CertifiedKey) -> bool,
-    ) -> Option<Arc<CertifiedKey>> {
-        let held = self.0.borrow();
-        let usable = held.iter().filter(|one| is_usable(&one.certificate.key));
-        let best = usable.min_by_key(|one| preference(one, host, now_unix_s));
-        best.map(|one| one.certificate.key.clone())
+    /// The hosts that a client may mean that names none and has connected to this address, the likeliest first. Behind a
+    /// router the address is another one than that which the client knows.
+    fn hosts_at(&self, ip: Option<IpAddr>) -> Vec<String> {
+        let ip = ip.map(|ip| ip.to_canonical().to_string());
+        ip.into_iter()
+            .chain(self.0.public_host.get().cloned())
+            .collect()
     }
 }
+/// The certificate for a client that means one of these hosts, the likeliest first.
+fn best<'a>(
+    held: impl Iterator<Item = &'a HeldCertificate>,
+    hosts: &[String],
+    now_unix_s: u64,
+) -> Option<&'a HeldCertificate> {
+    held.max_by_key(|one| preference(one, hosts, now_unix_s))
+}
 
-/// How well a certificate suits, the smallest being the best.
+/// How well a certificate suits, the greatest being the best.
 ///
-/// One for the host comes before a default one, which is rather the operator's own, and a valid one before one whose
-/// dates do not hold: a client that checks neither hears the radio at least. Of equals, the one that lasts longest.
-fn preference(one: &HeldCertificate, host: Option<&str>, now_unix_s: u64) -> impl Ord + use<> {
+/// One for a host that is meant comes before all others, and a valid one before one whose dates do not hold: a client that
+/// checks neither hears the radio at least.
+fn preference(one: &HeldCertificate, hosts: &[String], now_unix_s: u64) -> impl Ord + use<> {
     let facts = &one.certificate.facts;
-    let covers = host.is_some_and(|host| facts.covers(host));
-    let names = host.is_some_and(|host| facts.names_exactly(host));
-    let default = (!covers).then_some(one.origin);
+    let is_valid = facts.is_valid_at(now_unix_s);
+    let place = hosts.iter().position(|host| facts.covers(host));
+    let is_exact = place.is_some_and(|place| facts.names_exactly(&hosts[place]));
+    let standing = one.standing;
     (
-        !covers,
-        !facts.is_valid_at(now_unix_s),
-        default,
-        !names,
-        Reverse(facts.not_after_unix_s),
+        place.is_some(),
+        place.is_some() && is_valid,
+        Reverse(place),
+        standing.precedence(is_valid, is_exact, facts.not_after_unix_s),
     )
+}
+
+/// Whether a client that says this can verify the signature of a certificate.
+fn can_verify(one: &HeldCertificate, hello: &ClientHello<'_>) -> bool {
+    let key = &one.certificate.key.key;
+    key.choose_scheme(hello.signature_schemes()).is_some()
+}
+
+impl Certificates {
+    fn answer(&self, hosts: &[String], hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let held = self.0.held.borrow();
+        let usable = held.iter().filter(|one| can_verify(one, hello));
+        let best = best(usable, hosts, clock::unix_s())?;
+        Some(best.certificate.key.clone())
+    }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let schemes = hello.signature_schemes();
-        let is_usable = |key: &CertifiedKey| key.key.choose_scheme(schemes).is_some();
-        self.choose(hello.server_name(), clock::unix_s(), is_usable)
+        match hello.server_name() {
+            Some(host) => self.answer(&[host.to_owned()], &hello),
+            None => self.answer(&self.hosts_at(None), &hello),
+        }
+    }
+}
+
+impl ResolvesServerCert for AtAddress {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let hosts = self.certificates.hosts_at(self.ip);
+        self.certificates.answer(&hosts, &hello)
     }
 }
 
@@ -120,65 +183,91 @@ impl ResolvesServerCert for Certificates {
 mod tests {
     use super::super::certificate::samples::certificate;
     use super::*;
+    use crate::logic::certificates::precedence::samples::{imported, ordered};
 
     /// 2026-01-01.
     const NOW: u64 = 1_767_225_600;
 
-    fn names(certificates: &Certificates, host: Option<&str>) -> String {
-        let chosen = certificates.choose(host, NOW, |_| true).unwrap();
+    fn hosts(hosts: &[&str]) -> Vec<String> {
+        hosts.iter().map(|&host| host.to_owned()).collect()
+    }
+
+    /// The first name of the certificate that is chosen, and the year of its end.
+    fn chosen(certificates: &Certificates, meant: &[&str]) -> String {
         let held = certificates.list();
-        let owner = held
-            .iter()
-            .find(|one| Arc::ptr_eq(&one.certificate.key, &chosen));
-        let facts = &owner.unwrap().certificate.facts;
-        format!(
-            "{} {}",
-            facts.names[0],
-            1970 + facts.not_after_unix_s / 31_556_952
-        )
+        let chosen = best(held.iter(), &hosts(meant), NOW).unwrap();
+        let facts = &chosen.certificate.facts;
+        let year = 1970 + facts.not_after_unix_s / 31_556_952;
+        format!("{} {year}", facts.names[0])
     }
 
     #[test]
     fn a_client_gets_the_one_for_its_host() {
         let certificates = Certificates::default();
-        assert!(certificates.is_empty() && certificates.choose(None, NOW, |_| true).is_none());
-        certificates.set(
-            Origin::Mesh,
-            vec![
-                certificate(&["a.example"], 2028),
-                certificate(&["*.example"], 2030),
-                certificate(&["a.example"], 2029),
-                certificate(&["a.example"], 2024),
-            ],
-        );
-        assert_eq!(names(&certificates, Some("a.example")), "a.example 2029");
-        assert_eq!(names(&certificates, Some("b.example")), "*.example 2030");
-        certificates.set(Origin::Files, vec![certificate(&["files"], 2027)]);
-        for host in [None, Some("other")] {
-            assert_eq!(names(&certificates, host), "files 2027", "{host:?}");
+        assert!(certificates.is_empty() && best([].iter(), &[], NOW).is_none());
+        certificates.set_mesh(vec![
+            (certificate(&["a.example"], 2029), ordered(1)),
+            (certificate(&["*.example"], 2030), ordered(2)),
+            (certificate(&["a.example"], 2028), ordered(3)),
+            (certificate(&["a.example"], 2024), ordered(4)),
+        ]);
+        assert_eq!(chosen(&certificates, &["a.example"]), "a.example 2028");
+        assert_eq!(chosen(&certificates, &["b.example"]), "*.example 2030");
+        certificates.set_files(vec![certificate(&["files"], 2027)]);
+        for host in [&[][..], &["other"]] {
+            assert_eq!(chosen(&certificates, host), "files 2027", "{host:?}");
         }
-        assert_eq!(names(&certificates, Some("a.example")), "a.example 2029");
-        certificates.set(Origin::Files, Vec::new());
-        assert_eq!(names(&certificates, None), "*.example 2030");
+        assert_eq!(chosen(&certificates, &["a.example"]), "a.example 2028");
+        certificates.set_files(Vec::new());
+        assert_eq!(chosen(&certificates, &[]), "a.example 2028");
+    }
+
+    #[test]
+    fn a_node_has_a_good_certificate_only_where_it_shows_one() {
+        let certificates = Certificates::default();
+        certificates.note_public_host("radio.example");
+        let both = certificate(&["radio.example", "192.0.2.1"], 2030);
+        certificates.set_mesh(vec![(both, imported(1))]);
+        let good = |host| certificates.is_good_for(host, NOW);
+        assert!(good("radio.example") && good("192.0.2.1") && !good("192.0.2.2"));
+        // What was imported last is shown for the name, and the other one for the address still.
+        let name = certificate(&["radio.example"], 2029);
+        let mut held: Vec<(Certificate, Standing)> = certificates
+            .list()
+            .into_iter()
+            .map(|one| (one.certificate, one.standing))
+            .collect();
+        held.push((name, imported(2)));
+        certificates.set_mesh(held);
+        assert_eq!(
+            chosen(&certificates, &["radio.example"]),
+            "radio.example 2029"
+        );
+        let meant = |ip: &str| certificates.hosts_at(ip.parse().ok());
+        assert_eq!(meant("::ffff:192.0.2.1"), ["192.0.2.1", "radio.example"]);
+        let shown = |ip: &str| {
+            let meant = meant(ip);
+            let meant: Vec<&str> = meant.iter().map(String::as_str).collect();
+            chosen(&certificates, &meant)
+        };
+        assert_eq!(shown("192.0.2.1"), "radio.example 2030");
+        assert_eq!(
+            shown("192.0.2.2"),
+            "radio.example 2029",
+            "the public host's"
+        );
+        assert!(certificates.is_good_for("192.0.2.1", NOW));
     }
 
     #[test]
     fn an_expired_one_is_better_than_none() {
         let certificates = Certificates::default();
-        certificates.set(Origin::Files, vec![certificate(&["a"], 2024)]);
-        assert_eq!(names(&certificates, Some("a")), "a 2024");
-        assert_eq!(certificates.valid_until("a", NOW), None);
-        certificates.set(Origin::Mesh, vec![certificate(&["b"], 2030)]);
-        assert_eq!(names(&certificates, None), "b 2030");
-        assert!(certificates.valid_until("b", NOW).is_some());
-        assert_eq!(certificates.valid_until("a", NOW), None);
-    }
-
-    #[test]
-    fn one_that_the_client_cannot_verify_is_not_chosen() {
-        let certificates = Certificates::default();
-        certificates.set(Origin::Files, vec![certificate(&["a"], 2030)]);
-        assert!(certificates.choose(Some("a"), NOW, |_| false).is_none());
+        certificates.set_files(vec![certificate(&["a"], 2024)]);
+        assert_eq!(chosen(&certificates, &["a"]), "a 2024");
+        assert!(!certificates.is_good_for("a", NOW));
+        certificates.set_mesh(vec![(certificate(&["b"], 2030), ordered(1))]);
+        assert_eq!(chosen(&certificates, &[]), "b 2030");
+        assert!(certificates.is_good_for("b", NOW) && !certificates.is_good_for("a", NOW));
     }
 
     #[test]
@@ -188,7 +277,7 @@ mod tests {
         assert!(!changed.has_changed().unwrap());
         certificates
             .clone()
-            .set(Origin::Mesh, vec![certificate(&["a"], 2030)]);
+            .set_files(vec![certificate(&["a"], 2030)]);
         assert!(changed.has_changed().unwrap());
     }
 }

@@ -1,6 +1,7 @@
 //! The handshake of TLS with a client of the door.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 use tokio_rustls::LazyConfigAcceptor;
 use tracing::warn;
 
-use super::certificates::Certificates;
+use super::certificates::{AtAddress, Certificates};
 use super::tickets::Tickets;
 use crate::io::door_stream::DoorStream;
 use crate::io::tls::ClusterSecret;
@@ -110,6 +111,7 @@ impl Https {
     /// Shakes hands with a client that begins so. Has no time limit of its own; what a client sends meanwhile is kept
     /// up to 64 KiB.
     pub async fn accept(&self, socket: TcpStream) -> Result<DoorStream, NoTls> {
+        let ip = socket.local_addr().ok().map(|address| address.ip());
         let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), socket);
         let begun = match (&mut acceptor).await {
             Ok(begun) => begun,
@@ -118,7 +120,7 @@ impl Https {
                 return Err(NoTls { why, socket });
             }
         };
-        let config = self.config_for(&begun.client_hello());
+        let config = self.config_for(&begun.client_hello(), ip);
         let turn = self.0.turns.acquire().await;
         // The runtime would run whoever waits for a turn as soon as one is free, three in a row, and all else after them:
         // of a crowd that came at once a new client heard nothing for seconds. So whoever has a turn lets all others go first.
@@ -135,14 +137,24 @@ impl Https {
         }
     }
 
-    fn config_for(&self, hello: &ClientHello<'_>) -> Arc<ServerConfig> {
+    /// How a client is spoken to that begins so, and has connected to this address.
+    fn config_for(&self, hello: &ClientHello<'_>, ip: Option<IpAddr>) -> Arc<ServerConfig> {
         let knows_ours = hello
             .alpn()
             .is_some_and(|mut names| names.any(|name| name == ALPN));
-        match knows_ours {
-            true => self.0.named.clone(),
-            false => self.0.unnamed.clone(),
+        let config = match knows_ours {
+            true => &self.0.named,
+            false => &self.0.unnamed,
+        };
+        if hello.server_name().is_some() {
+            return config.clone();
         }
+        let mut config = ServerConfig::clone(config); // some pointers
+        config.cert_resolver = Arc::new(AtAddress {
+            certificates: self.0.certificates.clone(),
+            ip,
+        });
+        Arc::new(config)
     }
 
     /// Tells the operator why clients cannot be spoken to, but not for each.
@@ -172,14 +184,13 @@ pub(crate) mod samples {
     };
 
     use super::super::certificate::Certificate;
-    use super::super::certificates::Origin;
     use super::*;
 
     /// TLS with this certificate, in a mesh whose secret is this digit.
     pub(crate) fn https(certificate: &Certificate, secret: char) -> Https {
         let secret = ClusterSecret::parse(&secret.to_string().repeat(64)).unwrap();
         let certificates = Certificates::default();
-        certificates.set(Origin::Files, vec![certificate.clone()]);
+        certificates.set_files(vec![certificate.clone()]);
         Https::new(&secret, certificates).unwrap()
     }
 
@@ -290,8 +301,7 @@ mod tests {
     async fn without_a_certificate_the_client_is_told() {
         let certificate = certificate_of_a();
         let none = https(&certificate, '1');
-        none.certificates()
-            .set(super::super::certificates::Origin::Files, Vec::new());
+        none.certificates().set_files(Vec::new());
         let door = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let dialling = TcpStream::connect(door.local_addr().unwrap());
         let (socket, accepted) = tokio::join!(dialling, door.accept());

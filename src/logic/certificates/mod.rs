@@ -3,4 +3,5 @@
 pub mod names;
 pub mod overview;
 pub mod plan;
+pub mod precedence;
 pub mod renewal;

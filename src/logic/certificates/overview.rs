@@ -1,35 +1,55 @@
 //! The certificates as operators see them: what there is, what should be, and what is wrong.
 
 use super::names::{ProofWay, WantedCertificate};
-use super::plan::{IssuerView, due_at, held};
+use super::plan::{IssuerView, due_at, held, is_used};
 use super::renewal::is_worrying;
 use crate::model::acme::KeptCertificate;
-use crate::model::https::CertificateName;
 use crate::model::status::certificates::{CertificateState, CertificateStatus};
 
-/// A line for each certificate that is wanted, and for each other one that is used.
+/// A line for each certificate that is used, and for each that is wanted and not there.
 pub fn overview(view: IssuerView<'_>) -> Vec<CertificateStatus> {
-    let issuance = view.issuance;
-    let mut lines: Vec<CertificateStatus> = view.wanted.iter().map(|it| line(view, it)).collect();
-    let others = issuance.certificates.values().filter(|certificate| {
-        let is_wanted = view.wanted.iter().any(|it| certificate.covers(&it.names));
-        let is_used = held(issuance, &certificate.names) == Some(*certificate);
-        is_used && !is_wanted
+    let (issuance, now) = (view.issuance, view.now_unix_s);
+    let mut lines: Vec<(Option<&KeptCertificate>, CertificateStatus)> = Vec::new();
+    for wanted in view.wanted {
+        let held = held(issuance, &wanted.names, now);
+        let known = lines
+            .iter_mut()
+            .find(|(it, _)| held.is_some() && *it == held);
+        let line = match known {
+            Some((_, line)) => line,
+            None => {
+                let line = held.map_or_else(|| missing(wanted), |it| of(it, now));
+                lines.push((held, line));
+                &mut lines.last_mut().expect("it was pushed just now").1
+            }
+        };
+        add_order(view, wanted, line);
+    }
+    let others = issuance.certificates.values().filter(|it| {
+        let is_shown = lines.iter().any(|(shown, _)| *shown == Some(*it));
+        !is_shown && is_used(issuance, it, now)
     });
-    lines.extend(others.map(|it| of(it, view.now_unix_s)));
+    let others: Vec<CertificateStatus> = others.map(|it| of(it, now)).collect();
     lines
+        .into_iter()
+        .map(|(_, line)| line)
+        .chain(others)
+        .collect()
 }
 
-fn line(view: IssuerView<'_>, wanted: &WantedCertificate) -> CertificateStatus {
-    let issuance = view.issuance;
-    let missing = || CertificateStatus {
+fn missing(wanted: &WantedCertificate) -> CertificateStatus {
+    CertificateStatus {
+        names: wanted.names.iter().map(ToString::to_string).collect(),
         state: CertificateState::Missing,
         ..CertificateStatus::default()
-    };
-    let held = held(issuance, &wanted.names);
-    let held = held.map_or_else(missing, |held| of(held, view.now_unix_s));
-    let order = issuance.orders.get(wanted.first_name());
-    let is_on = issuance.settings.is_on;
+    }
+}
+
+/// Says of a line what is known of the order of a certificate for these names: one that was imported may be there for several.
+fn add_order(view: IssuerView<'_>, wanted: &WantedCertificate, line: &mut CertificateStatus) {
+    let name = wanted.first_name();
+    let order = view.issuance.orders.get(name);
+    let is_on = view.issuance.settings.is_on;
     let fault = match (is_on, wanted.way) {
         (true, ProofWay::No) => Some(
             "a wildcard needs a zone that the mesh serves; name the hosts one by one, or see docs/dns.md"
@@ -37,14 +57,16 @@ fn line(view: IssuerView<'_>, wanted: &WantedCertificate) -> CertificateStatus {
         ),
         _ => order.and_then(|order| order.fault.clone()),
     };
-    CertificateStatus {
-        names: texts(&wanted.names),
-        is_ordering: order.is_some_and(|order| order.open.is_some() && order.fault.is_none()),
-        next_unix_s: due_at(view, wanted).filter(|_| is_on),
-        failures: order.map_or(0, |order| order.failures),
-        fault,
-        ..held
-    }
+    let is_first = line.names.first().map(String::as_str) == Some(name.as_str());
+    let fault = fault.map(|fault| match is_first {
+        true => fault,
+        false => format!("{name}: {fault}"),
+    });
+    let next = due_at(view, wanted).filter(|_| is_on);
+    line.is_ordering |= order.is_some_and(|order| order.open.is_some() && order.fault.is_none());
+    line.next_unix_s = line.next_unix_s.into_iter().chain(next).min();
+    line.failures = line.failures.max(order.map_or(0, |order| order.failures));
+    line.fault = line.fault.take().or(fault);
 }
 
 fn of(certificate: &KeptCertificate, now_unix_s: u64) -> CertificateStatus {
@@ -54,7 +76,7 @@ fn of(certificate: &KeptCertificate, now_unix_s: u64) -> CertificateStatus {
         Some(_) => CertificateState::Valid,
     };
     CertificateStatus {
-        names: texts(&certificate.names),
+        names: certificate.hosts(),
         state,
         until_unix_s: Some(certificate.not_after_unix_s),
         serial: Some(certificate.serial.clone()),
@@ -62,10 +84,6 @@ fn of(certificate: &KeptCertificate, now_unix_s: u64) -> CertificateStatus {
         source: Some(certificate.source.word().to_owned()),
         ..CertificateStatus::default()
     }
-}
-
-fn texts(names: &[CertificateName]) -> Vec<String> {
-    names.iter().map(ToString::to_string).collect()
 }
 
 #[cfg(test)]
@@ -120,5 +138,47 @@ mod tests {
         let states = overview(view(2_000)).into_iter().map(|it| it.state);
         let expired = states.filter(|it| *it == CertificateState::Expired);
         assert_eq!(expired.count(), 2);
+    }
+
+    fn overview_names(issuance: &Issuance, wanted: &[WantedCertificate]) -> Vec<String> {
+        let lines = overview(IssuerView {
+            issuance,
+            wanted,
+            windows: &BTreeMap::new(),
+            is_minority: false,
+            now_unix_s: 1_010,
+        });
+        let mut names: Vec<String> = lines.iter().map(|it| it.names.join("+")).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn one_that_is_used_for_any_of_its_hosts_is_shown_once_with_all_of_them() {
+        let mut issuance = Issuance::default();
+        issuance.settings.is_on = true;
+        let address = "192.0.2.1".parse().unwrap();
+        let first = KeptCertificate {
+            addresses: vec![address],
+            ..certificate("a.example", 1_000, 900)
+        };
+        let (second, third) = (
+            certificate("a.example+b.example", 1_001, 900),
+            certificate("a.example", 1_002, 900),
+        );
+        for kept in [first, second, third] {
+            issuance
+                .certificates
+                .insert(certificate_key(&kept.chain), kept);
+        }
+        let listed = "a.example,b.example".parse().unwrap();
+        let wanted = wanted(&Default::default(), [], &listed);
+        let all = ["a.example", "a.example+192.0.2.1", "a.example+b.example"];
+        assert_eq!(overview_names(&issuance, &wanted), all);
+        assert_eq!(overview_names(&issuance, &[]), all);
+        issuance
+            .certificates
+            .retain(|_, it| it.obtained_unix_s == 1_001);
+        assert_eq!(overview_names(&issuance, &wanted), ["a.example+b.example"]);
     }
 }

@@ -91,12 +91,14 @@ pub(super) mod samples {
     pub(crate) fn certificate(name: &str, from_unix_s: u64, lifetime_s: u64) -> KeptCertificate {
         KeptCertificate {
             names: name.split('+').map(|it| it.parse().unwrap()).collect(),
+            addresses: Vec::new(),
             chain: format!("{name} {from_unix_s}"),
             key: SealedKey::default(),
             not_before_unix_s: from_unix_s,
             not_after_unix_s: from_unix_s + lifetime_s,
             serial: format!("{from_unix_s:x}"),
             issuer: "CA".to_owned(),
+            directory: None,
             source: CertificateSource::Ordered,
             obtained_unix_s: from_unix_s,
         }

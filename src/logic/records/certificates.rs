@@ -4,6 +4,8 @@
 //! make no whole: where two nodes write at once, one of the two stays.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -56,6 +58,22 @@ impl Issuance {
     pub fn dns_proofs(&self) -> Vec<DnsProof> {
         let open = self.orders.values().filter_map(|order| order.open.as_ref());
         open.flat_map(|open| open.dns.iter().cloned()).collect()
+    }
+
+    /// The time to note for a certificate that is got now for these names: later than that of all others for one of them,
+    /// whatever the clocks of the nodes say that got those.
+    pub fn last_unix_s(&self, names: &[CertificateName], now_unix_s: u64) -> u64 {
+        let is_for_one = |it: &&KeptCertificate| {
+            let pairs = names
+                .iter()
+                .flat_map(|name| it.names.iter().map(move |own| (name, own)));
+            pairs
+                .into_iter()
+                .any(|(name, own)| own.covers(name) || name.covers(own))
+        };
+        let others = self.certificates.values().filter(is_for_one);
+        let after = others.map(|it| it.obtained_unix_s.saturating_add(1));
+        after.chain([now_unix_s]).max().unwrap_or(now_unix_s)
     }
 }
 
@@ -155,8 +173,18 @@ pub fn certificate_fields(certificate: &KeptCertificate) -> BTreeMap<String, Val
         .iter()
         .map(CertificateName::as_str)
         .collect();
+    let addresses: Vec<String> = certificate
+        .addresses
+        .iter()
+        .map(IpAddr::to_string)
+        .collect();
     let texts = [
         ("names", names.join(",")),
+        ("addresses", addresses.join(",")),
+        (
+            "directory",
+            certificate.directory.clone().unwrap_or_default(),
+        ),
         ("key", certificate.key.0.clone()),
         ("serial", certificate.serial.clone()),
         ("issuer", certificate.issuer.clone()),
@@ -190,8 +218,10 @@ fn pieces(mut text: &str) -> Vec<&str> {
 }
 
 fn certificate(record: &Record) -> Option<KeptCertificate> {
-    let names = text(record, "names")?.split(',').map(str::parse);
-    let names: Vec<CertificateName> = names.collect::<Result<_, _>>().ok()?;
+    let names = parts(text(record, "names")?)?;
+    // Older versions write neither of the two.
+    let addresses = parts(text(record, "addresses").unwrap_or_default())?;
+    let directory = text(record, "directory").filter(|it| !it.is_empty());
     let source = [CertificateSource::Ordered, CertificateSource::Imported];
     let word = text(record, "source")?;
     let chain = (0..).map_while(|place| text(record, &chain_field(place)));
@@ -199,15 +229,23 @@ fn certificate(record: &Record) -> Option<KeptCertificate> {
     (!chain.is_empty() && chain.len() <= MAX_CHAIN_BYTES).then_some(())?;
     Some(KeptCertificate {
         names,
+        addresses,
         chain,
         key: SealedKey(text(record, "key")?.to_owned()),
         not_before_unix_s: number(record, "not_before_unix_s")?,
         not_after_unix_s: number(record, "not_after_unix_s")?,
         serial: text(record, "serial")?.to_owned(),
         issuer: text(record, "issuer")?.to_owned(),
+        directory: directory.map(str::to_owned),
         source: source.into_iter().find(|it| it.word() == word)?,
         obtained_unix_s: number(record, "obtained_unix_s")?,
     })
+}
+
+/// The parts of a list with commas.
+fn parts<T: FromStr>(text: &str) -> Option<Vec<T>> {
+    let parts = text.split(',').filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().ok()).collect()
 }
 
 fn text<'a>(record: &'a Record, field: &str) -> Option<&'a str> {
@@ -276,12 +314,14 @@ mod tests {
     fn kept(chain: &str) -> KeptCertificate {
         KeptCertificate {
             names: vec!["*.b.example".parse().unwrap(), "b.example".parse().unwrap()],
+            addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
             chain: chain.to_owned(),
             key: SealedKey("sealed".to_owned()),
             not_before_unix_s: 1,
             not_after_unix_s: 2,
             serial: "0a".to_owned(),
             issuer: "CA".to_owned(),
+            directory: Some("https://ca.example/dir".to_owned()),
             source: CertificateSource::Imported,
             obtained_unix_s: 3,
         }

@@ -54,9 +54,7 @@ pub(super) async fn import(admin: &Admin, call: Call) -> Answer {
     let (chain, key) = (text("chain")?, text("key")?);
     let documents = &admin.0.mesh.documents;
     let kept = orders::import(documents, &admin.0.seal, chain, &key).await?;
-    let names: Vec<String> = kept.names.iter().map(ToString::to_string).collect();
-    let told =
-        json!({ "names": names, "until_unix_s": kept.not_after_unix_s, "serial": kept.serial });
+    let told = json!({ "names": kept.hosts(), "until_unix_s": kept.not_after_unix_s, "serial": kept.serial });
     Ok(reply::json(StatusCode::CREATED, &told))
 }
 
@@ -67,9 +65,10 @@ pub(super) async fn renew(admin: &Admin, call: Call) -> Answer {
         None | Some(Value::Null) => None,
         Some(name) => Some(body::name("name", name)?),
     };
-    let ordered = orders::renew(&admin.0.mesh, name.as_deref()).await?;
-    Ok(reply::json(
-        StatusCode::ACCEPTED,
-        &json!({ "ordered": ordered }),
-    ))
+    let renewed = orders::renew(&admin.0.mesh, name.as_deref()).await?;
+    let left_out = renewed.left_out.iter();
+    let left_out = left_out.map(|(name, why)| json!({ "name": name, "why": why.to_string() }));
+    let left_out: Vec<Value> = left_out.collect();
+    let told = json!({ "ordered": renewed.ordered, "left_out": left_out });
+    Ok(reply::json(StatusCode::ACCEPTED, &told))
 }

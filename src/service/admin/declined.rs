@@ -142,7 +142,9 @@ impl Declining for NotRenewed {
     fn status(&self) -> StatusCode {
         match self {
             Self::Change(why) => why.status(),
-            Self::Off | Self::Rationed { .. } | Self::Unprovable(_) => StatusCode::CONFLICT,
+            Self::Off | Self::Rationed { .. } | Self::Imported(_) | Self::Unprovable(_) => {
+                StatusCode::CONFLICT
+            }
             Self::Unknown { .. } => StatusCode::NOT_FOUND,
         }
     }

@@ -176,7 +176,7 @@ impl Issuer {
                     key,
                     ..certificate.clone()
                 };
-                return documents.keep_certificate(again, None).await;
+                return documents.keep_certificate(again, Vec::new()).await;
             }
         }
         Ok(())

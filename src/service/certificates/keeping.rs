@@ -9,9 +9,10 @@ use tracing::{info, warn};
 use super::MeshCertificates;
 use crate::io::clock;
 use crate::io::https::certificate::{BadCertificate, Certificate};
-use crate::io::https::certificates::{Certificates, Origin};
+use crate::io::https::certificates::Certificates;
 use crate::io::seal::{CannotUnseal, Seal};
-use crate::logic::certificates::plan::held;
+use crate::logic::certificates::plan::is_used;
+use crate::logic::certificates::precedence::Standing;
 use crate::logic::certificates::renewal::{DAY_S, is_worrying};
 use crate::logic::records::certificates::Issuance;
 use crate::model::acme::KeptCertificate;
@@ -106,8 +107,11 @@ impl Keeping {
             let certificates = usable.len();
             info!(certificates, "certificates of the mesh in use");
         }
-        let in_use = usable.values().cloned().collect();
-        self.store.set(Origin::Mesh, in_use);
+        let in_use = usable.iter().filter_map(|(key, certificate)| {
+            let kept = issuance.certificates.get(key)?;
+            Some((certificate.clone(), Standing::of(kept)))
+        });
+        self.store.set_mesh(in_use.collect());
         self.opened = usable;
     }
 
@@ -121,10 +125,7 @@ impl Keeping {
     fn warn_of_ends(&mut self, issuance: &Issuance) {
         let now = clock::unix_s();
         let certificates = issuance.certificates.values();
-        let ending = certificates.filter(|it| {
-            let is_used = held(issuance, &it.names) == Some(*it);
-            is_used && is_worrying(it, now)
-        });
+        let ending = certificates.filter(|it| is_used(issuance, it, now) && is_worrying(it, now));
         let mut warned = BTreeMap::new();
         for certificate in ending {
             let before = self.warned_unix_s.get(&certificate.serial).copied();

@@ -10,7 +10,8 @@ use crate::model::https::CertificateName;
 pub(super) struct Obtained {
     /// The names that it is kept for.
     pub(super) names: Vec<CertificateName>,
-    pub(super) source: CertificateSource,
+    /// The address of the authority's directory, if the mesh has ordered it.
+    pub(super) directory: Option<String>,
     pub(super) unix_s: u64,
 }
 
@@ -25,12 +26,21 @@ pub(super) fn kept(
     let place = certificate_key(&chain);
     KeptCertificate {
         names: obtained.names,
+        addresses: facts
+            .names
+            .iter()
+            .filter_map(|name| name.parse().ok())
+            .collect(),
         key: SealedKey(seal.seal(place.as_str(), key.as_bytes())),
         not_before_unix_s: facts.not_before_unix_s,
         not_after_unix_s: facts.not_after_unix_s,
         serial: facts.serial.clone(),
         issuer: facts.issuer.clone(),
-        source: obtained.source,
+        source: match obtained.directory {
+            Some(_) => CertificateSource::Ordered,
+            None => CertificateSource::Imported,
+        },
+        directory: obtained.directory,
         obtained_unix_s: obtained.unix_s,
         chain,
     }

@@ -242,14 +242,16 @@ impl Ordering<'_> {
         if let Some(missing) = missing {
             return Err(OrderFault::OtherNames(missing.to_string()));
         }
+        let issuance = self.mesh.documents.issuance();
+        let now_unix_s = clock::unix_s().max(self.began_unix_s);
         let obtained = Obtained {
             names: self.wanted.names.clone(),
-            source: CertificateSource::Ordered,
-            // Never before the wish that it answers.
-            unix_s: clock::unix_s().max(self.began_unix_s),
+            directory: Some(self.settings.directory.clone()),
+            // Never before the wish that it answers, nor before what it takes the place of.
+            unix_s: issuance.last_unix_s(&self.wanted.names, now_unix_s),
         };
         let kept = kept(self.seal, &facts, chain, &order.key, obtained);
-        let ends = Some(self.wanted.first_name().clone());
+        let ends = vec![self.wanted.first_name().clone()];
         let documents = &self.mesh.documents;
         documents.keep_certificate(kept.clone(), ends).await?;
         Ok(kept)

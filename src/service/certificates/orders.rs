@@ -1,11 +1,13 @@
 //! Orders of operators about certificates: one from elsewhere for the mesh, and new ones before their time.
 
+use std::net::IpAddr;
+
 use super::kept::{Obtained, kept};
 use crate::io::clock;
 use crate::io::https::certificate::{BadCertificate, Certificate};
 use crate::io::seal::Seal;
 use crate::logic::certificates::names::{ProofWay, WantedCertificate};
-use crate::logic::certificates::plan::rationed_until;
+use crate::logic::certificates::plan::{held, rationed_until};
 use crate::logic::records::certificates::{Issuance, MAX_CHAIN_BYTES};
 use crate::model::acme::{CertificateSource, KeptCertificate};
 use crate::model::https::CertificateName;
@@ -26,8 +28,8 @@ pub enum NotImported {
     /// The certificate or its key is damaged, or they do not belong together.
     #[error(transparent)]
     Bad(#[from] BadCertificate),
-    /// The certificate is for addresses only, or for nothing.
-    #[error("the certificate is for no name of a host, such as radio.example")]
+    /// The certificate is for no host.
+    #[error("the certificate is for no name of a host, such as radio.example, and for no address")]
     NoName,
     /// The chain is longer than those of authorities.
     #[error(
@@ -70,9 +72,23 @@ pub enum NotRenewed {
     /// The name cannot be proven.
     #[error("{0} cannot be proven: a wildcard needs a zone that the mesh serves")]
     Unprovable(CertificateName),
+    /// An operator has given the mesh a certificate for the name, and has not named it now.
+    #[error(
+        "{0} has a certificate that was imported; antiphon cert renew {0} orders one in its place"
+    )]
+    Imported(CertificateName),
     /// The document does not take it.
     #[error(transparent)]
     Change(#[from] ChangeError),
+}
+
+/// The orders that a wish for new certificates has led to.
+#[derive(Debug, Default)]
+pub struct RenewalOrders {
+    /// The first name of each certificate that is ordered.
+    pub ordered: Vec<String>,
+    /// The first name of each other one, and why it is not ordered.
+    pub left_out: Vec<(String, NotRenewed)>,
 }
 
 /// Gives a certificate (PEM) with its key (PEM) to the mesh.
@@ -88,43 +104,56 @@ pub async fn import(
     let facts = Certificate::from_pem(&chain, key)?.facts;
     let names = facts.names.iter().filter_map(|name| name.parse().ok());
     let names: Vec<CertificateName> = names.collect();
-    if names.is_empty() {
+    let has_address = facts
+        .names
+        .iter()
+        .any(|name| name.parse::<IpAddr>().is_ok());
+    if names.is_empty() && !has_address {
         return Err(NotImported::NoName);
     }
     let now = clock::unix_s();
     if facts.not_after_unix_s <= now {
         return Err(NotImported::Expired(now - facts.not_after_unix_s));
     }
+    let unix_s = documents.issuance().last_unix_s(&names, now);
     let obtained = Obtained {
         names,
-        source: CertificateSource::Imported,
-        unix_s: now,
+        directory: None,
+        unix_s,
     };
     let kept = kept(seal, &facts, chain, key, obtained);
-    documents.keep_certificate(kept.clone(), None).await?;
+    // An order that is under way would take the place of what the operator has just given.
+    let issuance = documents.issuance();
+    let ended = issuance.orders.values().filter(|it| kept.covers(&it.names));
+    let ended = ended.map(|order| order.first_name().clone()).collect();
+    documents.keep_certificate(kept.clone(), ended).await?;
     Ok(kept)
 }
 
-/// Has the certificate for a name ordered anew, or all that can be. Returns the first name of each.
-pub async fn renew(mesh: &Mesh, name: Option<&str>) -> Result<Vec<String>, NotRenewed> {
+/// Has the certificate for a name ordered anew, or all that can be.
+pub async fn renew(mesh: &Mesh, name: Option<&str>) -> Result<RenewalOrders, NotRenewed> {
     let issuance = mesh.documents.issuance();
     if !issuance.settings.is_on {
         return Err(NotRenewed::Off);
     }
     let wanted = wanted_by(&mesh.cluster.view(), &issuance.settings);
     let now = clock::unix_s();
-    let mut ordered = Vec::new();
+    let mut renewed = RenewalOrders::default();
     for certificate in meant(&wanted, name)? {
-        match refusal(&issuance, certificate, now) {
-            Some(why) if name.is_some() => return Err(why),
-            Some(_) => continue,
-            None => {}
-        }
         let first = certificate.first_name();
-        mesh.documents.wish_certificate(first, now).await?;
-        ordered.push(first.to_string());
+        let imported = held(&issuance, &certificate.names, now)
+            .filter(|it| it.source == CertificateSource::Imported && name.is_none())
+            .map(|_| NotRenewed::Imported(first.clone()));
+        match refusal(&issuance, certificate, now).or(imported) {
+            Some(why) if name.is_some() => return Err(why),
+            Some(why) => renewed.left_out.push((first.to_string(), why)),
+            None => {
+                mesh.documents.wish_certificate(first, now).await?;
+                renewed.ordered.push(first.to_string());
+            }
+        }
     }
-    Ok(ordered)
+    Ok(renewed)
 }
 
 /// Has failed orders tried again at once: what was wrong may be mended by new settings.

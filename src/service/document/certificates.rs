@@ -1,6 +1,7 @@
 //! The settings of HTTPS in the document, the account with the authority, the orders, and the certificates.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -70,10 +71,8 @@ impl Documents {
             let known = list(document).0;
             // Neither a try that has begun in this very second counts as an answer, nor what it has brought.
             let tried = known.orders.get(&name).map(|order| order.began_unix_s + 1);
-            let certificates = known.certificates.values();
-            let own = certificates.filter(|it| it.names.first() == Some(&name));
-            let answered = own.map(|it| it.obtained_unix_s + 1).chain(tried).max();
-            let fields = wish_fields(now_unix_s.max(answered.unwrap_or_default()));
+            let answered = known.last_unix_s(slice::from_ref(&name), now_unix_s);
+            let fields = wish_fields(tried.map_or(answered, |tried| tried.max(answered)));
             let record = document.edit(&key, fields, now_unix_ms)?;
             Ok::<_, ChangeError>((BTreeMap::from([(key, record)]), ()))
         };
@@ -107,11 +106,11 @@ impl Documents {
         .await
     }
 
-    /// Keeps a certificate. The order of this name has come to its end by it.
+    /// Keeps a certificate. The orders of these names have come to their end by it.
     pub async fn keep_certificate(
         &self,
         certificate: KeptCertificate,
-        ends: Option<CertificateName>,
+        ends: Vec<CertificateName>,
     ) -> Result<(), ChangeError> {
         let change = move |document: &mut Document, now_unix_ms| {
             let key = certificate_key(&certificate.chain);
@@ -122,10 +121,9 @@ impl Documents {
             let mut records = Records::new();
             let record = document.edit(&key, certificate_fields(&certificate), now_unix_ms)?;
             records.insert(key, record);
-            if let Some(order) = ends.map(|name| order_key(&name))
-                && let Some(tombstone) = gone(document.delete(&order, now_unix_ms))?
-            {
-                records.insert(order, tombstone);
+            for order in ends.iter().map(order_key) {
+                let tombstone = gone(document.delete(&order, now_unix_ms))?;
+                records.extend(tombstone.map(|record| (order, record)));
             }
             Ok((records, ()))
         };

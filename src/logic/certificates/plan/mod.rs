@@ -7,8 +7,11 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::slice;
 
 use super::names::{ProofWay, WantedCertificate};
+use super::precedence::precedence;
 use super::renewal::{DAY_S, RenewalWindow, renew_at_unix_s, urgent_at_unix_s};
 use crate::logic::records::certificates::{Issuance, order_key};
 use crate::model::acme::{CertificateSource, KeptCertificate};
@@ -67,12 +70,30 @@ pub fn next_step(view: IssuerView<'_>) -> IssuerStep {
     }
 }
 
-/// The certificate that is used for these names: of several the one that lasts longest.
-pub fn held<'a>(issuance: &'a Issuance, names: &[CertificateName]) -> Option<&'a KeptCertificate> {
+/// The certificate that is used for these names, of those that are for all of them.
+pub fn held<'a>(
+    issuance: &'a Issuance,
+    names: &[CertificateName],
+    now_unix_s: u64,
+) -> Option<&'a KeptCertificate> {
     let certificates = issuance.certificates.iter();
     let fitting = certificates.filter(|(_, certificate)| certificate.covers(names));
-    let last = fitting.max_by_key(|(key, certificate)| (certificate.not_after_unix_s, *key));
-    last.map(|(_, certificate)| certificate)
+    let best = fitting.max_by_key(|(key, it)| (precedence(it, names, now_unix_s), *key));
+    best.map(|(_, certificate)| certificate)
+}
+
+/// Whether a certificate is used for any of its names or addresses.
+pub fn is_used(issuance: &Issuance, certificate: &KeptCertificate, now_unix_s: u64) -> bool {
+    let mut names = certificate.names.iter();
+    let mut addresses = certificate.addresses.iter();
+    let is_first = |address: &IpAddr| {
+        let all = issuance.certificates.iter();
+        let fitting = all.filter(|(_, it)| it.addresses.contains(address));
+        let best = fitting.max_by_key(|(key, it)| (precedence(it, &[], now_unix_s), *key));
+        best.map(|(_, it)| it) == Some(certificate)
+    };
+    names.any(|name| held(issuance, slice::from_ref(name), now_unix_s) == Some(certificate))
+        || addresses.any(is_first)
 }
 
 /// When a certificate is to be ordered, unix seconds; `None`: never.
@@ -81,7 +102,7 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
         return None;
     }
     let issuance = view.issuance;
-    let held = held(issuance, &wanted.names);
+    let held = held(issuance, &wanted.names, view.now_unix_s);
     let order = issuance.orders.get(wanted.first_name());
     let order = order.filter(|order| order.names == wanted.names);
     let window = |held: &KeptCertificate| view.windows.get(&held.serial).copied();
@@ -112,10 +133,17 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
     }
 }
 
-/// When the mesh may get another certificate for these names, unix seconds.
+/// When the mesh may get another certificate for these names from the authority that it asks now, unix seconds. What another
+/// one has given, such as one for trials, counts there.
 pub fn rationed_until(issuance: &Issuance, wanted: &WantedCertificate) -> u64 {
     let all = issuance.certificates.values();
-    let own = all.filter(|it| it.source == CertificateSource::Ordered && it.names == wanted.names);
+    let directory = issuance.settings.directory.as_str();
+    // Older versions did not note where one came from.
+    let is_from_here =
+        |it: &KeptCertificate| it.directory.as_deref().is_none_or(|it| it == directory);
+    let own = all.filter(|it| {
+        it.source == CertificateSource::Ordered && it.names == wanted.names && is_from_here(it)
+    });
     let mut own: Vec<&KeptCertificate> = own.collect();
     own.sort_by_key(|it| it.obtained_unix_s);
     let [.., first, last] = own.as_slice() else {
@@ -149,13 +177,14 @@ fn superfluous(view: IssuerView<'_>) -> Option<RecordKey> {
 
 /// Whether another certificate has been used in the place of this one for long enough.
 fn is_superseded(issuance: &Issuance, key: &RecordKey, old: &KeptCertificate, now: u64) -> bool {
+    let rank = |it: &KeptCertificate| precedence(it, &old.names, now);
     let mut others = issuance.certificates.iter();
     others.any(|(other_key, other)| {
-        let lasts_longer = (other.not_after_unix_s, other_key) > (old.not_after_unix_s, key);
+        let is_before = (rank(other), other_key) > (rank(old), key);
+        let has_addresses = old.addresses.iter().all(|it| other.addresses.contains(it));
         let beside = SUPERSEDED_S.min(old.lifetime_s());
         let latest = old.obtained_unix_s.max(other.obtained_unix_s);
         let is_settled = latest.saturating_add(beside) < now;
-        let has_begun = other.not_before_unix_s <= now;
-        lasts_longer && has_begun && is_settled && other.covers(&old.names)
+        is_before && is_settled && has_addresses && other.covers(&old.names)
     })
 }

@@ -198,6 +198,64 @@ fn old_certificates_and_orders_go_and_the_last_one_stays() {
     assert_eq!(desk.step(), IssuerStep::Remove(gone));
 }
 
+#[test]
+fn what_another_authority_has_given_is_not_counted() {
+    let mut desk = Desk::wanting("a.example");
+    let trial = |at| KeptCertificate {
+        directory: Some("https://trial.example/dir".to_owned()),
+        ..certificate("a.example", at, LIFETIME)
+    };
+    desk.keep(trial(NOW - 20));
+    desk.keep(trial(NOW - 10));
+    let name: CertificateName = "a.example".parse().unwrap();
+    desk.issuance.wishes.insert(name, NOW);
+    assert!(desk.ordered().is_some());
+    desk.issuance.settings.directory = "https://trial.example/dir".to_owned();
+    assert_eq!(desk.step(), IssuerStep::Rest(Some(NOW - 20 + DAY_S)));
+}
+
+#[test]
+fn what_was_imported_stays_until_it_is_about_to_end() {
+    let mut desk = Desk::wanting("a.example");
+    desk.keep(certificate("a.example", NOW - DAY_S, LIFETIME));
+    let imported = KeptCertificate {
+        source: CertificateSource::Imported,
+        obtained_unix_s: NOW,
+        ..certificate("a.example", NOW - 2 * DAY_S, 30 * DAY_S)
+    };
+    let key = desk.keep(imported.clone());
+    let held = |desk: &Desk| {
+        let names = ["a.example".parse().unwrap()];
+        held(&desk.issuance, &names, desk.now_unix_s).cloned()
+    };
+    assert_eq!(held(&desk), Some(imported));
+    desk.now_unix_s = NOW + 2 * DAY_S;
+    let IssuerStep::Remove(gone) = desk.step() else {
+        panic!("{:?}", desk.step());
+    };
+    assert_ne!(gone, key, "the one that ends later is not used any more");
+    desk.issuance.certificates.remove(&gone);
+    assert!(matches!(desk.step(), IssuerStep::Rest(Some(_))));
+    desk.now_unix_s = NOW + 20 * DAY_S;
+    assert!(desk.ordered().is_some());
+    desk.keep(certificate("a.example", desk.now_unix_s, LIFETIME));
+    let used = held(&desk).unwrap();
+    assert_eq!(used.source, CertificateSource::Ordered);
+}
+
+#[test]
+fn an_address_of_an_older_certificate_keeps_it() {
+    let mut desk = Desk::wanting("");
+    let with_address = KeptCertificate {
+        addresses: vec!["192.0.2.1".parse().unwrap()],
+        ..certificate("a.example", NOW - 9 * DAY_S, LIFETIME)
+    };
+    desk.keep(with_address.clone());
+    desk.keep(certificate("a.example", NOW - 5 * DAY_S, LIFETIME));
+    assert_eq!(desk.step(), IssuerStep::Rest(None));
+    assert!(is_used(&desk.issuance, &with_address, NOW));
+}
+
 proptest! {
     /// However often somebody wishes, and whatever is removed: no more than two a day.
     #[test]
@@ -233,7 +291,7 @@ proptest! {
             match desk.step() {
                 IssuerStep::Remove(key) => drop(desk.issuance.certificates.remove(&key)),
                 IssuerStep::Order(wanted) => {
-                    let held = held(&desk.issuance, &wanted.names);
+                    let held = held(&desk.issuance, &wanted.names, desk.now_unix_s);
                     let is_valid = held.is_none_or(|it| desk.now_unix_s < it.not_after_unix_s);
                     prop_assert!(ordered == 0 || is_valid);
                     ordered += 1;
