@@ -278,7 +278,11 @@ fn reason(answer: &Answer) -> String {
     }
     let text = match serde_json::from_slice::<RefusalBody>(&answer.body) {
         Ok(refusal) => refusal.error,
-        Err(_) => answer.status.to_string(),
+        Err(_) => match String::from_utf8_lossy(&answer.body).trim() {
+            // A page of a proxy says no more than its status.
+            text if text.is_empty() || text.contains('<') => answer.status.to_string(),
+            text => format!("{}: {text}", answer.status),
+        },
     };
     terminal::shortened(&terminal::printable(&text), MAX_ERROR_LETTERS)
 }
@@ -432,6 +436,9 @@ mod tests {
         assert_eq!(text, "http://h:1: it  exists");
         let text = api.refusal(&answer(StatusCode::NOT_FOUND, "<html>"));
         assert_eq!(text, "http://h:1: 404 Not Found");
+        let plain = "ask by https://\n";
+        let text = api.refusal(&answer(StatusCode::UPGRADE_REQUIRED, plain));
+        assert_eq!(text, "http://h:1: 426 Upgrade Required: ask by https://");
         let text = api.refusal(&answer(StatusCode::UNAUTHORIZED, ""));
         assert!(text.contains("--password-file"), "{text}");
     }
