@@ -279,6 +279,23 @@ impl Default for HttpsSettings {
     }
 }
 
+/// The settings of HTTPS that are the same on all nodes, and the commands that set them.
+const COMMANDS: [(&str, &str); 4] = [
+    ("https_contact", "antiphon cert enable --contact MAIL"),
+    ("https_directory", "antiphon cert enable --directory URL"),
+    (
+        "https_directory_ca",
+        "antiphon cert enable --directory-ca FILE",
+    ),
+    ("https_names", "antiphon cert enable --names NAMES"),
+];
+
+/// The command that sets a setting of HTTPS on all nodes; `None`: it is none of them.
+pub fn command_of(key: &str) -> Option<&'static str> {
+    let found = COMMANDS.iter().find(|(known, _)| *known == key);
+    found.map(|(_, command)| *command)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,6 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{RunArgs, SettingsError, wanted};
 use crate::model::http_header::{ExtraHeader, ExtraHeaders};
+use crate::model::https::command_of;
 use crate::model::suggest::nearest;
 
 /// Reads and checks one settings file.
@@ -98,6 +99,11 @@ pub(super) fn headers<'de, D: Deserializer<'de>>(
 }
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
+    if let Some(command) = command_of(key) {
+        return format!(
+            "{key} is the same on all nodes, and is not set in this file: {command} sets it"
+        );
+    }
     match nearest(key, known) {
         Some(meant) => format!("unknown setting {key:?}; did you mean {meant:?}?"),
         None => format!("unknown setting {key:?}; known are {}", known.join(", ")),
@@ -123,6 +129,25 @@ mod tests {
         let path = file.path().to_str().unwrap();
         let rest = error.strip_prefix(path).unwrap();
         rest.to_owned()
+    }
+
+    #[test]
+    fn settings_of_the_mesh_are_told_with_their_command() {
+        let said = refused("https_directory = 'https://ca.example/dir'\n");
+        assert!(
+            said.ends_with("antiphon cert enable --directory URL sets it"),
+            "{said}"
+        );
+        for value in ["'on'", "true"] {
+            let said = refused(&format!("https = {value}\n"));
+            let words = [
+                ":1:9: ",
+                "the mail address",
+                "antiphon cert enable",
+                "; not ",
+            ];
+            assert!(words.iter().all(|it| said.contains(it)), "{said}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) const ICECAST_KEYS: [&str; 6] = [
 enum Wanted {
     /// A text, with an example in quotes.
     Text(&'static str),
+    /// A mail address, which is not yes or no.
+    Contact,
     /// A whole number, with an example and the greatest one.
     Number(&'static str, u64),
     /// Yes or no.
@@ -77,7 +79,7 @@ fn wanted(key: &str) -> Wanted {
         "web_root" => Wanted::Text("/srv/radio"),
         "admin" => Wanted::Text("radio@example.org"),
         "location" => Wanted::Text("Graz"),
-        "https" => Wanted::Text("mail@radio.example"),
+        "https" => Wanted::Contact,
         "transcode_engine" => Wanted::Text("auto"),
         "transcode_user" => Wanted::Text("nobody"),
         "log" => Wanted::Text("info"),
@@ -136,6 +138,12 @@ fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {
             value.is_str(),
             format!("a text in quotes, such as {example:?}"),
         ),
+        Wanted::Contact => (
+            value.as_str().is_some_and(|text| text.contains('@')),
+            "the mail address to which the authority of certificates writes, such as \"mail@radio.example\", and HTTPS is on by \
+             it (antiphon cert enable turns it on without one)"
+                .to_owned(),
+        ),
         Wanted::Number(example, most) => (
             number(value).is_some_and(|number| number <= most),
             format!("a number, such as {example}"),
@@ -160,6 +168,7 @@ fn number(value: &DeValue<'_>) -> Option<u64> {
 /// The value that was found, in a word or two.
 fn found(value: &DeValue<'_>, wanted: Wanted) -> String {
     match value {
+        DeValue::String(text) if wanted == Wanted::Contact => format!("{text:?}"),
         DeValue::String(_) => "a text".to_owned(),
         DeValue::Integer(number) if matches!(wanted, Wanted::Number(..)) => number.to_string(),
         DeValue::Integer(_) => "a number".to_owned(),

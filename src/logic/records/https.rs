@@ -180,6 +180,14 @@ mod tests {
     }
 
     #[test]
+    fn a_settings_file_with_a_setting_of_the_mesh_is_told_the_command_for_it() {
+        for field in FIELDS.iter().filter(|field| field.key != "https") {
+            let command = crate::model::https::command_of(field.key);
+            assert!(command.is_some(), "{}", field.key);
+        }
+    }
+
+    #[test]
     fn a_bad_value_is_refused_with_its_fields_name() {
         for (field, value) in [
             ("https", "maybe"),
