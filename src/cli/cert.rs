@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand};
 use hyper::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -48,12 +49,18 @@ enum CertCommand {
         /// Name that the certificate is for, such as radio.example
         name: Option<String>,
     },
-    /// Give the mesh a certificate from elsewhere; its key is encrypted on every disk
+    /// Give the mesh a certificate from elsewhere, which is used from then on; its key is encrypted on every disk
     Import {
         /// File with the certificate and those above it (PEM)
         chain: PathBuf,
         /// File with its key (PEM)
         key: PathBuf,
+    },
+    /// Take a certificate out of the mesh
+    Delete {
+        /// Name or address that it is used for, such as radio.example, or its serial number
+        #[arg(value_name = "NAME|SERIAL")]
+        which: String,
     },
 }
 
@@ -71,6 +78,15 @@ struct EnableArgs {
     /// Names besides those that the nodes and the zone have, with commas
     #[arg(long, value_name = "NAMES")]
     names: Option<CertificateNames>,
+}
+
+/// The answer to `enable`.
+#[derive(Deserialize)]
+struct Set {
+    #[serde(flatten)]
+    settings: HttpsSettings,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// The answer to `list`.
@@ -102,13 +118,25 @@ struct Imported {
     until_unix_s: u64,
 }
 
+/// The answer to `delete`.
+#[derive(Deserialize)]
+struct Deleted {
+    names: Vec<String>,
+    serial: String,
+    bare: Vec<String>,
+}
+
 /// Runs one command on certificates.
 pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
     let api = Api::new(args.node, &Machine::here())?;
     let text = match args.command {
         CertCommand::Enable(args) => {
-            let settings = set(&api, enabled(args)?).await?;
-            settings_of(&settings) + "\nsee how it goes: antiphon cert list\n"
+            let set = set(&api, enabled(args)?).await?;
+            let warnings = set.warnings.iter();
+            let warnings = warnings.map(|it| format!("warning: {}\n", printable(it)));
+            let warnings: String = warnings.collect();
+            let settings = settings_of(&set.settings);
+            format!("{settings}\n{warnings}see how it goes: antiphon cert list\n")
         }
         CertCommand::Disable => {
             set(&api, Map::from_iter([("https".to_owned(), false.into())])).await?;
@@ -134,8 +162,24 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
                 printable(&names)
             )
         }
+        CertCommand::Delete { which } => {
+            let which = utf8_percent_encode(&which, NON_ALPHANUMERIC);
+            let path = format!("{CERTIFICATES}/{which}");
+            let deleted: Deleted = api.ask_for(Method::DELETE, &path, None).await?;
+            deletion_told(&deleted)
+        }
     };
     Ok(terminal::print(&text)?)
+}
+
+fn deletion_told(deleted: &Deleted) -> String {
+    let (names, serial) = (deleted.names.join(", "), &deleted.serial);
+    let told = format!("deleted the certificate {serial} for {names}");
+    let rest = match deleted.bare.is_empty() {
+        true => "others are used in its place: antiphon cert list".to_owned(),
+        false => format!("no other one is for {}", deleted.bare.join(", ")),
+    };
+    format!("{}; {}\n", printable(&told), printable(&rest))
 }
 
 fn told_of(renewed: &Renewed) -> String {
@@ -149,7 +193,7 @@ fn told_of(renewed: &Renewed) -> String {
     told
 }
 
-async fn set(api: &Api, changes: Map<String, Value>) -> anyhow::Result<HttpsSettings> {
+async fn set(api: &Api, changes: Map<String, Value>) -> anyhow::Result<Set> {
     let body = Value::Object(changes);
     api.ask_for(Method::PATCH, CERTIFICATES, Some(&body)).await
 }

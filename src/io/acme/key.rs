@@ -20,6 +20,11 @@ pub fn generate() -> Result<String, NoRequest> {
     Ok(KeyPair::generate()?.serialize_pem())
 }
 
+/// A key (PKCS#8) that stands for nothing.
+pub(super) fn throwaway() -> Result<Vec<u8>, NoRequest> {
+    Ok(KeyPair::generate()?.serialize_der())
+}
+
 /// The request (PKCS#10) for a certificate of these names and this key.
 pub(super) fn request(names: &[CertificateName], key: &str) -> Result<Vec<u8>, NoRequest> {
     let pair = KeyPair::from_pem(key).map_err(|_| NoRequest::Key)?;

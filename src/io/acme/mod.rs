@@ -64,6 +64,12 @@ impl Authority {
         Self { account, notes }.with_right_clock()
     }
 
+    /// Looks whether there is an authority at its address, without an account.
+    pub async fn look(settings: &HttpsSettings) -> Result<(), AcmeError> {
+        let key = key::throwaway()?;
+        Self::log_in(settings, "", &key).await.map(drop)
+    }
+
     /// Makes an account. To do so is to agree to the authority's terms.
     pub async fn sign_up(settings: &HttpsSettings) -> Result<(Self, MadeAccount), AcmeError> {
         let notes = Notes::default();

@@ -11,7 +11,7 @@ use super::reply;
 use super::settings;
 use crate::io::http::Trust;
 use crate::logic::records::https::HTTPS_KIND;
-use crate::service::certificates::{challenges, orders};
+use crate::service::certificates::{challenges, deletion, doubts, orders};
 use crate::service::status::Viewer;
 
 /// Answers an authority that wants a proof, whichever node it asks.
@@ -44,7 +44,9 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     documents.set_https(changes).await?;
     orders::retry_failed(documents).await?;
     let settings = documents.issuance().settings.clone();
-    Ok(reply::json(StatusCode::OK, &settings))
+    let mut shown = json!(settings);
+    shown["warnings"] = json!(doubts::doubts(&admin.0.mesh, &settings).await);
+    Ok(reply::json(StatusCode::OK, &shown))
 }
 
 /// Gives a certificate to the mesh.
@@ -56,6 +58,18 @@ pub(super) async fn import(admin: &Admin, call: Call) -> Answer {
     let kept = orders::import(documents, &admin.0.seal, chain, &key).await?;
     let told = json!({ "names": kept.hosts(), "until_unix_s": kept.not_after_unix_s, "serial": kept.serial });
     Ok(reply::json(StatusCode::CREATED, &told))
+}
+
+/// Takes a certificate out of the mesh.
+pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
+    let deleted = deletion::delete(&admin.0.mesh, &call.named).await?;
+    let certificate = &deleted.certificate;
+    let told = json!({
+        "names": certificate.hosts(),
+        "serial": certificate.serial,
+        "bare": deleted.bare,
+    });
+    Ok(reply::json(StatusCode::OK, &told))
 }
 
 /// Has certificates ordered anew: that of a name, or all.

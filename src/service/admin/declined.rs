@@ -19,6 +19,7 @@ use crate::logic::records::outside::BadServerName;
 use crate::model::listener::BadListenerId;
 use crate::model::node::BadNodeName;
 use crate::service::audience::NotKilled;
+use crate::service::certificates::deletion::NotDeleted;
 use crate::service::certificates::orders::{NotImported, NotRenewed};
 use crate::service::dismissal::NotDismissed;
 use crate::service::document::{ChangeError, Unsaved};
@@ -134,6 +135,16 @@ impl Declining for NotImported {
             Self::Bad(_) | Self::NoName | Self::TooLong | Self::Expired(_) => {
                 StatusCode::BAD_REQUEST
             }
+        }
+    }
+}
+
+impl Declining for NotDeleted {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Change(why) => why.status(),
+            Self::Unknown { .. } => StatusCode::NOT_FOUND,
+            Self::Wanted(_) => StatusCode::CONFLICT,
         }
     }
 }

@@ -60,6 +60,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v1/certificates", Manage, Now(certificates::show)),
     Route::post("/api/v1/certificates", Manage, later!(certificates::import)),
     Route::patch("/api/v1/certificates", Manage, later!(certificates::edit)),
+    Route::delete("/api/v1/certificates/{which}", Manage, later!(certificates::delete)),
     Route::post("/api/v1/certificates/renew", Manage, later!(certificates::renew)),
     Route::get("/api/v1/explain", Manage, Now(steering::explain)),
     Route::get("/api/v1/files", Manage, Now(files::list)),

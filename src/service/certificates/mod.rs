@@ -5,6 +5,8 @@
 
 mod account;
 pub mod challenges;
+pub mod deletion;
+pub mod doubts;
 mod issuer;
 mod keeping;
 mod kept;

@@ -11,6 +11,7 @@ use super::stage::{Stage, ip};
 use crate::support::ca::TestCa;
 use crate::support::http;
 use crate::support::https::TlsFolder;
+use crate::support::mesh::TestMesh;
 use crate::support::node::done;
 use crate::support::patience::{PATIENCE, eventually, so};
 
@@ -38,6 +39,35 @@ fn start_server(answer: &'static str) -> String {
 fn enable(stage: &Stage, directory: &str, ca: &str) {
     let words = ["enable", "--directory", directory, "--directory-ca", ca];
     done(&stage.mesh.nodes[0].command("cert", &words));
+}
+
+#[test]
+fn what_is_in_the_way_is_said_when_https_is_turned_on() {
+    let mesh = TestMesh::start(1);
+    let page =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<h1>Hello</h1>";
+    let (html, folder) = (start_server(page), TlsFolder::new());
+    let enabled =
+        |words: &[&str]| done(&mesh.nodes[0].command("cert", &[&["enable"], words].concat()));
+    let told = enabled(&["--directory", &html, "--directory-ca", folder.ca()]);
+    let words = [
+        "warning: no name to order for",
+        "use --names",
+        "that is not ACME",
+    ];
+    assert!(words.iter().all(|it| told.contains(it)), "{told}");
+    let nobody = [
+        "--directory",
+        "https://localhost:1/dir",
+        "--names",
+        "a.radio.example",
+    ];
+    let told = enabled(&nobody);
+    assert!(
+        told.contains("warning: n1 cannot use the authority at https://localhost:1/dir"),
+        "{told}"
+    );
+    assert!(!told.contains("no name to order for"), "{told}");
 }
 
 #[test]

@@ -7,8 +7,10 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair};
 
 use super::stage::files_with;
+use crate::support::ca::{Issued, TestCa};
+use crate::support::https::{TlsFolder, said};
 use crate::support::mesh::TestMesh;
-use crate::support::node::done;
+use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::tool::complaint;
 
@@ -84,6 +86,73 @@ fn an_imported_certificate_is_on_every_node_and_its_key_on_no_disk() {
     eventually(PATIENCE, "the page shows it", || {
         let page = crate::support::http::get(&mesh.nodes[1].address(), "/?part=mesh").unwrap();
         so(page.text().contains("radio.example: valid"), page.text())
+    });
+}
+
+/// Whether a node shows a client this certificate that connects so.
+fn shows(tls: &TlsFolder, node: &TestNode, options: &str, issued: &Issued) -> Result<(), String> {
+    let told = said(&tls.openssl(&node.address(), options, ""));
+    so(issued.cert.lines().all(|line| told.contains(line)), told)
+}
+
+/// Gives a certificate to the mesh by the command.
+fn import(node: &TestNode, issued: &Issued) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let [chain, key] = ["chain.pem", "key.pem"].map(|name| folder.path().join(name));
+    fs::write(&chain, &issued.cert).unwrap();
+    fs::write(&key, &issued.key).unwrap();
+    let [chain, key] = [chain, key].map(|path| path.display().to_string());
+    done(&node.command("cert", &["import", &chain, &key]))
+}
+
+#[test]
+fn what_was_imported_last_is_used_until_it_is_taken_out() {
+    let mesh = TestMesh::start(1);
+    let (node, tls) = (&mesh.nodes[0], TlsFolder::new());
+    let ca = TestCa::get();
+    let first = ca.issue(&["radio.localhost", "127.0.0.1"], 2040);
+    let told = import(node, &first);
+    assert!(told.contains("for radio.localhost, 127.0.0.1,"), "{told}");
+    let last = ca.issue(&["radio.localhost"], 2030);
+    import(node, &last);
+
+    let (named, unnamed) = ("-servername radio.localhost", "-noservername");
+    eventually(PATIENCE, "the last one is shown", || {
+        shows(&tls, node, named, &last)
+    });
+    eventually(PATIENCE, "the address has its own", || {
+        shows(&tls, node, unnamed, &first)
+    });
+    eventually(PATIENCE, "listeners are sent there", || {
+        let status = crate::support::http::get(&node.address(), "/status.json").unwrap();
+        let url = format!("https://{}", node.address());
+        so(status.text().contains(&url), status.text())
+    });
+    let listed = done(&node.command("cert", &["list"]));
+    let both = ["radio.localhost,127.0.0.1", "radio.localhost "];
+    assert!(both.iter().all(|it| listed.contains(it)), "{listed}");
+
+    let delete = |which: &str| node.command("cert", &["delete", which]);
+    let told = done(&delete("radio.localhost"));
+    assert!(told.contains("others are used in its place"), "{told}");
+    eventually(PATIENCE, "the first one is shown again", || {
+        shows(&tls, node, named, &first)
+    });
+    let told = complaint(&delete("other.example"), REFUSED);
+    assert!(
+        told.contains("there are: radio.localhost,127.0.0.1 ("),
+        "{told}"
+    );
+    let serial = told.rsplit_once("127.0.0.1 (").unwrap().1;
+    let serial = serial.split(')').next().unwrap().to_ascii_uppercase();
+    let told = done(&delete(&serial));
+    assert!(
+        told.contains("no other one is for radio.localhost, 127.0.0.1"),
+        "{told}"
+    );
+    eventually(PATIENCE, "nobody is sent there", || {
+        let status = crate::support::http::get(&node.address(), "/status.json").unwrap();
+        so(!status.text().contains("https://127.0.0.1"), status.text())
     });
 }
 
