@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::api::Api;
+use super::mount_changes::forced;
 use super::quantities;
 use super::terminal::{Side, TextTable, printable};
 use crate::logic::mount_names::{in_a_row, no_mount};
@@ -217,6 +218,9 @@ pub(super) struct SwitchArgs {
     /// Back to the highest rung that is on air
     #[arg(long, conflicts_with = "rung")]
     back: bool,
+    /// Switch although the format of the stream, or what its name says of that, does not fit
+    #[arg(long, conflicts_with = "back")]
+    force: bool,
 }
 
 /// Reads the time for which a mount is switched.
@@ -259,6 +263,7 @@ pub(super) async fn switch(api: &Api, args: SwitchArgs) -> anyhow::Result<String
     if let Some(time) = args.time {
         body["for_s"] = time.as_secs().into();
     }
+    let target = target + forced(args.force);
     let Switched { switched_to, state } = api.ask_for(Method::POST, &target, Some(&body)).await?;
     let until = match switched_to.until_in_words() {
         Some(until) => format!("until {until}"),

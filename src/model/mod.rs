@@ -11,6 +11,7 @@ pub mod file_name;
 pub mod finding;
 pub mod fitness;
 pub mod format;
+pub mod format_words;
 pub mod geo;
 pub mod host;
 pub mod http_date;

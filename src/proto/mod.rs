@@ -5,6 +5,7 @@
 pub mod authority;
 pub mod certificates;
 pub mod ended;
+pub mod fitting;
 pub mod ladder;
 pub mod listener;
 pub mod making;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::making::{Making, making};
 use super::view::{MeshNode, MeshView};
-use crate::logic::ladder::{self, OtherFormat};
+use crate::logic::ladder;
 use crate::logic::transcoding::order::order;
 use crate::model::caption::caption;
 use crate::model::file_name::PlayedFile;
@@ -67,12 +67,21 @@ pub fn format(mount: &MountName, mounts: &Mounts, view: &MeshView) -> Option<Str
     })
 }
 
-/// The format of a rung; `None`: not known now.
-fn rung_format(rung: &RungName, mounts: &Mounts, view: &MeshView) -> Option<StreamFormat> {
+/// The format of a rung, as streams and nodes tell it; `None`: not known now.
+pub fn rung_format(rung: &RungName, mounts: &Mounts, view: &MeshView) -> Option<StreamFormat> {
     match rung {
         RungName::Mount(mount) => format(mount, mounts, view),
         RungName::File(file) => cards_of(file, view).find_map(|(_, card)| card.format),
     }
+}
+
+/// The fallbacks that listeners of a mount hear somewhere.
+pub fn heard<'a>(mount: &MountName, view: &'a MeshView) -> impl Iterator<Item = &'a RungName> {
+    let up = view.nodes.values().filter(|node| node.is_up());
+    let heard = up.filter_map(move |node| node.rungs.get(mount));
+    heard
+        .filter(|card| card.listeners > 0)
+        .map(|card| &card.rung)
 }
 
 /// A fallback that listeners of a mount hear somewhere, and its format, with which they could not go on with this one.
@@ -82,64 +91,10 @@ pub fn heard_in_another_format(
     mounts: &Mounts,
     view: &MeshView,
 ) -> Option<(RungName, StreamFormat)> {
-    let up = view.nodes.values().filter(|node| node.is_up());
-    let heard = up.filter_map(|node| node.rungs.get(mount));
-    let mut heard = heard.filter(|card| card.listeners > 0);
-    heard.find_map(|card| {
-        let theirs = rung_format(&card.rung, mounts, view)?;
-        (!ladder::may_follow(theirs, own)).then(|| (card.rung.clone(), theirs))
+    heard(mount, view).find_map(|rung| {
+        let theirs = rung_format(rung, mounts, view)?;
+        (!ladder::may_follow(theirs, own)).then(|| (rung.clone(), theirs))
     })
-}
-
-/// The rungs that a setting of a mount names.
-#[derive(Clone, Copy, Debug)]
-pub struct NamedRungs<'a> {
-    /// The setting.
-    pub setting: &'static str,
-    /// The rungs, the best first.
-    pub rungs: &'a [RungName],
-    /// The format of a rung by its name, where that counts as long as nothing better is known.
-    pub promised: fn(&RungName) -> Option<StreamFormat>,
-}
-
-/// Why players could not go on from a mount to one of these rungs, or from one of these to a later one, as far as the formats are
-/// known.
-pub fn other_format(
-    mount: &MountName,
-    named: NamedRungs<'_>,
-    mounts: &Mounts,
-    view: &MeshView,
-) -> Option<OtherFormat> {
-    let own = RungName::from(mount.clone());
-    let mut before: Vec<(&RungName, StreamFormat, String)> = Vec::new();
-    for rung in [&own].into_iter().chain(named.rungs) {
-        let known = rung_format(rung, mounts, view).map(|format| (format, format.in_words()));
-        let promised = || {
-            // Of one that is not there, that is said instead.
-            let is_there = match rung {
-                RungName::Mount(other) => other == mount || mounts.contains_key(other),
-                RungName::File(file @ PlayedFile::Kept(_)) => cards_of(file, view).next().is_some(),
-                RungName::File(PlayedFile::Path(_)) => true,
-            };
-            let format = (named.promised)(rung).filter(|_| is_there)?;
-            Some((format, format!("{} by its name", format.in_words())))
-        };
-        let Some((format, words)) = known.or_else(promised) else {
-            continue;
-        };
-        let misfit = before.iter().find(|it| !ladder::may_follow(it.1, format));
-        if let Some((other, _, heard)) = misfit {
-            return Some(OtherFormat {
-                setting: named.setting,
-                rung: rung.clone(),
-                theirs: words,
-                before: (*other).clone(),
-                heard: heard.clone(),
-            });
-        }
-        before.push((rung, format, words));
-    }
-    None
 }
 
 /// The rungs of a mount with fallbacks at this time, the best first, for an operator; none if it has no fallback.

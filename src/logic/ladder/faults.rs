@@ -79,11 +79,11 @@ fn cure(rung: &RungName, setting: &str) -> String {
         ),
         RungName::File(_) => "choose a file of the same, or encode it anew".to_owned(),
     };
-    let force = match setting {
-        FALLBACK => ", or set it all the same by --force (in the API by ?force=true)",
-        _ => "",
+    let verb = match setting {
+        SWITCHED_TO => "switch",
+        _ => "set it",
     };
-    cure + force
+    format!("{cure}, or {verb} all the same by --force (in the API by ?force=true)")
 }
 
 /// Why a mount cannot get these settings. A mount that was there with a fault before may keep it.

@@ -95,7 +95,7 @@ pub(super) async fn move_clients(admin: &Admin, call: Call) -> Answer {
         return refused("No such destination");
     };
     if switches::is_switched_to(&other, &mount) {
-        switches::set_order(admin, &destination, None).await?;
+        switches::set_order(admin, &destination, None, false).await?;
     } else if on_air::is_on_air(
         &destination,
         &documents.mounts(),
@@ -105,6 +105,7 @@ pub(super) async fn move_clients(admin: &Admin, call: Call) -> Answer {
             admin,
             &mount,
             Some(switches::order(destination.clone().into(), None)),
+            false,
         )
         .await?;
     } else {
@@ -125,7 +126,7 @@ pub(super) async fn set_fallback(admin: &Admin, call: Call) -> Answer {
         return Ok(message(StatusCode::BAD_REQUEST, "Source does not exist", 0));
     }
     let fields = Map::from_iter([("fallback".to_owned(), Value::from(fallback))]);
-    if let Err(Declined { status, why }) = mounts::set_fields(admin, &mount, fields).await {
+    if let Err(Declined { status, why }) = mounts::set_fields(admin, &mount, fields, false).await {
         return Ok(message(status, &why, 0));
     }
     Ok(reply::html(

@@ -12,15 +12,14 @@ use super::declined::Declined;
 use super::reply;
 use super::settings;
 use crate::io::clock;
-use crate::logic::ladder::{self, FALLBACK, FallbackFault, SWITCHED_TO};
+use crate::logic::ladder::{FallbackFault, SWITCHED_TO};
 use crate::logic::mount_names::no_mount;
 use crate::logic::records::kind::Changes;
 use crate::logic::records::mounts::{MOUNT_KIND, edited, fallbacks_in, switch_in};
 use crate::model::http_date::http_date;
 use crate::model::mount::{BadMountName, MountName, MountSpec};
 use crate::model::outside_relay::RelayAddresses;
-use crate::model::rung_name::RungName;
-use crate::proto::on_air::{self, NamedRungs};
+use crate::proto::fitting::Fitting;
 use crate::proto::own_address::node_at;
 use crate::service::document::{ChangeError, Deletion, Subject};
 use crate::service::outside_relay::is_own;
@@ -97,8 +96,9 @@ pub(super) async fn set_fields(
     admin: &Admin,
     mount: &MountName,
     fields: Map<String, Value>,
+    is_forced: bool,
 ) -> Result<(), Declined> {
-    let changes = changes(admin, mount, fields, false).await?;
+    let changes = changes(admin, mount, fields, is_forced).await?;
     Ok(admin.0.mesh.documents.set_mount(mount, changes).await?)
 }
 
@@ -170,7 +170,7 @@ pub(super) fn is_forced(call: &Call) -> Result<bool, Declined> {
     }
 }
 
-/// Refuses a fallback whose stream players could not go on with, as far as the formats are known now.
+/// Refuses a fallback, or an order, whose stream players could not go on with, as far as the formats are known now.
 fn check_formats(
     admin: &Admin,
     mount: &MountName,
@@ -184,24 +184,20 @@ fn check_formats(
         // One that is transcoded has a format before anybody has heard it.
         Arc::make_mut(&mut mounts).insert(mount.clone(), new);
     }
+    let files = mesh.documents.files();
+    let fitting = Fitting {
+        mounts: &mounts,
+        files: &files,
+        view: &view,
+    };
     let fallbacks = fallbacks_in(changes.fields()).unwrap_or_default();
-    let switch = switch_in(changes.fields());
-    let switched_to: Vec<RungName> = switch.into_iter().map(|it| it.to).collect();
-    let listed = NamedRungs {
-        setting: FALLBACK,
-        rungs: fallbacks.rungs(),
-        promised: ladder::promised_format,
-    };
-    // Other than a list, an order is for what is on air now.
-    let ordered = NamedRungs {
-        setting: SWITCHED_TO,
-        rungs: &switched_to,
-        promised: |_| None,
-    };
-    let mut named = [listed, ordered].into_iter();
-    let fault = named.find_map(|it| on_air::other_format(mount, it, &mounts, &view));
-    let fault = fault.map(|fault| FallbackFault::OtherFormat(Box::new(fault)));
-    fault.map_or(Ok(()), |fault| Err(fault.into()))
+    let order = switch_in(changes.fields());
+    let listed = fitting.fallback_fault(mount, fallbacks.rungs());
+    let fault = listed.or_else(|| fitting.order_fault(mount, &order?.to));
+    fault.map_or(
+        Ok(()),
+        |fault| Err(FallbackFault::OtherFormat(fault).into()),
+    )
 }
 
 /// The mount that the path of a request names.

@@ -7,7 +7,7 @@ use super::Admin;
 use super::body;
 use super::call::{Answer, Call};
 use super::declined::Declined;
-use super::mounts::{mount, set_fields, spec};
+use super::mounts::{is_forced, mount, set_fields, spec};
 use super::reply;
 use crate::io::clock;
 use crate::logic::ladder::{self, SWITCHED_TO};
@@ -22,7 +22,7 @@ const OWN: &str = "own";
 
 /// Switches the listeners of a mount to a rung, for some time or until they are switched back, and shows the order.
 pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
-    let mount = mount(&call)?;
+    let (mount, is_forced) = (mount(&call)?, is_forced(&call)?);
     let mut fields = body::object(call.request).await?;
     let to = fields.remove("to").ok_or_else(|| {
         Declined::bad("`to` is missing: a rung, such as \"/auto.mp3\", \"own\" or 2")
@@ -36,7 +36,7 @@ pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
     let before = spec(admin, &mount)?;
     let to = find_rung(admin, &before, &to)?;
     let order = order(to, for_s);
-    set_order(admin, &mount, Some(order.clone())).await?;
+    set_order(admin, &mount, Some(order.clone()), is_forced).await?;
     let mesh = &admin.0.mesh;
     let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
     let after = spec(admin, &mount)?;
@@ -53,7 +53,7 @@ pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
 pub(super) async fn switch_back(admin: &Admin, call: Call) -> Answer {
     let mount = mount(&call)?;
     spec(admin, &mount)?;
-    set_order(admin, &mount, None).await?;
+    set_order(admin, &mount, None, false).await?;
     Ok(reply::no_content())
 }
 
@@ -72,15 +72,16 @@ pub(super) fn is_switched_to(spec: &MountSpec, mount: &MountName) -> bool {
     order.is_some_and(|rung| rung.is_mount(mount))
 }
 
-/// Writes an order, or none.
+/// Writes an order, or none; one that is forced whatever the formats are.
 pub(super) async fn set_order(
     admin: &Admin,
     mount: &MountName,
     order: Option<Switch>,
+    is_forced: bool,
 ) -> Result<(), Declined> {
     let order = order.map_or(Value::Null, |order| order.to_string().into());
     let fields = Map::from_iter([(SWITCHED_TO.to_owned(), order)]);
-    set_fields(admin, mount, fields).await
+    set_fields(admin, mount, fields, is_forced).await
 }
 
 fn read_time(value: Value) -> Result<u64, Declined> {

@@ -5,14 +5,14 @@ use tokio::sync::SemaphorePermit;
 
 use super::Loops;
 use super::file::{self, hash_of};
+use crate::io::clock;
 use crate::io::disk::SaveError;
-use crate::logic::ladder;
 use crate::media::looped::NoLoop;
 use crate::model::file_name::FileName;
 use crate::model::format::StreamFormat;
 use crate::model::kept_file::{KeptFile, MAX_FILE_BYTES};
 use crate::model::mount::MountName;
-use crate::proto::on_air;
+use crate::proto::fitting::{Fitting, RungFormat};
 use crate::service::document::ChangeError;
 
 /// Why a file is not put.
@@ -23,16 +23,17 @@ pub enum NotPut {
     Unfit(#[from] NoLoop),
     /// The listeners of a mount that plays it could not go on with it.
     #[error(
-        "{mount} plays {name} and is {own}, but this file is {theirs}: its listeners could not go on with it; encode it in \
-         that format, or put it all the same by --force (in the API by ?force=true)"
+        "{mount} plays {name} and {}, but this file is {theirs}: its listeners could not go on with it; encode it in that \
+         format, or put it all the same by --force (in the API by ?force=true)",
+        in_words(.mount, .beside)
     )]
     OtherFormat {
         /// The file.
         name: FileName,
         /// The mount.
         mount: MountName,
-        /// The format of the mount, in words.
-        own: String,
+        /// The rung of the mount that has another format.
+        beside: Box<RungFormat>,
         /// The format of the file, in words.
         theirs: String,
     },
@@ -115,20 +116,35 @@ impl Loops {
         put
     }
 
-    /// Refuses a file of another format than the mounts that play its name have now.
+    /// Refuses a file that does not fit what else the listeners of a mount that plays its name may hear.
     fn check_players(&self, name: &FileName, theirs: StreamFormat) -> Result<(), NotPut> {
         let mesh = &self.0.mesh;
         let (mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
-        let mut players = ladder::players_of(name, &mounts);
-        let other = players.find_map(|mount| {
-            let own = on_air::format(mount, &mounts, &view)?;
-            (!ladder::may_follow(own, theirs)).then(|| NotPut::OtherFormat {
+        let files = mesh.documents.files();
+        let fitting = Fitting {
+            mounts: &mounts,
+            files: &files,
+            view: &view,
+        };
+        let now = clock::unix_s();
+        let other = mounts.values().find_map(|spec| {
+            let beside = Box::new(fitting.file_misfit(now, spec, name, theirs)?);
+            Some(NotPut::OtherFormat {
                 name: name.clone(),
-                mount: mount.clone(),
-                own: own.in_words(),
+                mount: spec.path.clone(),
+                beside,
                 theirs: theirs.in_words(),
             })
         });
         other.map_or(Ok(()), Err)
+    }
+}
+
+/// A rung of a mount and its format, behind the words on that mount.
+fn in_words(mount: &MountName, beside: &RungFormat) -> String {
+    let RungFormat { rung, words, .. } = beside;
+    match rung.is_mount(mount) {
+        true => format!("is {words}"),
+        false => format!("{rung}, which is {words}"),
     }
 }

@@ -13,7 +13,7 @@ use crate::support::player::Player;
 use crate::support::tool::{complaint, have};
 
 /// A second and a half of noise, which is heard again and again.
-fn noise_file(format: Format) -> Vec<u8> {
+pub(super) fn noise_file(format: Format) -> Vec<u8> {
     let mut command = Command::new("ffmpeg");
     let noise =
         "-nostdin -v error -f lavfi -i anoisesrc=amplitude=0.2:sample_rate=16000:seed=7 -t 1.5";
