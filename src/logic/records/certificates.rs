@@ -63,14 +63,11 @@ impl Issuance {
     /// The time to note for a certificate that is got now for these names: later than that of all others for one of them,
     /// whatever the clocks of the nodes say that got those.
     pub fn last_unix_s(&self, names: &[CertificateName], now_unix_s: u64) -> u64 {
-        let is_for_one = |it: &&KeptCertificate| {
-            let pairs = names
-                .iter()
-                .flat_map(|name| it.names.iter().map(move |own| (name, own)));
-            pairs
-                .into_iter()
-                .any(|(name, own)| own.covers(name) || name.covers(own))
+        let is_of = |it: &KeptCertificate, name: &CertificateName| {
+            let mut own = it.names.iter();
+            own.any(|own| own.covers(name) || name.covers(own))
         };
+        let is_for_one = |it: &&KeptCertificate| names.iter().any(|name| is_of(it, name));
         let others = self.certificates.values().filter(is_for_one);
         let after = others.map(|it| it.obtained_unix_s.saturating_add(1));
         after.chain([now_unix_s]).max().unwrap_or(now_unix_s)

@@ -157,6 +157,33 @@ fn what_was_imported_last_is_used_until_it_is_taken_out() {
 }
 
 #[test]
+fn what_was_imported_is_ordered_anew_only_by_its_name() {
+    let mesh = TestMesh::start(1);
+    let node = &mesh.nodes[0];
+    let names = "a.radio.example,*.b.example";
+    let nobody = "https://localhost:1/dir";
+    done(&node.command("cert", &["enable", "--directory", nobody, "--names", names]));
+    import(
+        node,
+        &TestCa::get().issue(&["www.radio.example", "a.radio.example"], 2040),
+    );
+    let told = done(&node.command("cert", &["renew"]));
+    for words in [
+        "nothing is ordered now",
+        "left out: *.b.example cannot be proven",
+        "left out: a.radio.example has a certificate that was imported",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    let told = done(&node.command("cert", &["renew", "a.radio.example"]));
+    assert_eq!(told, "to be ordered now: a.radio.example\n");
+    eventually(PATIENCE, "it is tried", || {
+        let listed = done(&node.command("cert", &["list"]));
+        so(listed.contains("a.radio.example: cannot"), listed)
+    });
+}
+
+#[test]
 fn keys_are_sealed_again_before_an_old_secret_goes() {
     let mut mesh = TestMesh::start(1);
     let folder = tempfile::tempdir().unwrap();
