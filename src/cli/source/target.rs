@@ -26,6 +26,11 @@ pub(super) enum BadTarget {
     /// The text has another form.
     #[error("write http://source:PASSWORD@HOST:PORT/MOUNT")]
     Form,
+    /// The text asks for TLS.
+    #[error(
+        "antiphon source speaks no TLS: send to a node on this machine, by http://, or use another encoder, such as ffmpeg -tls 1"
+    )]
+    Tls,
     /// A mount is fed only with its password.
     #[error("the password is missing: write http://source:PASSWORD@HOST:PORT/MOUNT")]
     NoPassword,
@@ -51,6 +56,9 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Self, BadTarget> {
         let url: Uri = text.parse().map_err(|_| BadTarget::Form)?;
+        if url.scheme_str() == Some("https") {
+            return Err(BadTarget::Tls);
+        }
         let (Some("http"), Some(authority)) = (url.scheme_str(), url.authority()) else {
             return Err(BadTarget::Form);
         };
@@ -120,12 +128,13 @@ mod tests {
         for bad in [
             "",
             "x",
-            "https://source:pw@h/m",
+            "ftp://source:pw@h/m",
             "http://source:pw@h/m?x",
             "http://a:b@/m",
         ] {
             assert_eq!(read(bad), BadTarget::Form, "{bad}");
         }
+        assert_eq!(read("https://source:pw@h/m"), BadTarget::Tls);
         for bad in ["http://h:8000/m", "http://source@h/m", "http://source:@h/m"] {
             assert_eq!(read(bad), BadTarget::NoPassword, "{bad}");
         }
