@@ -274,3 +274,28 @@ fn titles_of_a_source_that_waits_are_not_shown() {
     drop(studio);
     mesh.wait_each_sees(RADIO, "the kept title", |mount| mount.title == "Kept");
 }
+
+#[test]
+fn of_two_sources_of_one_priority_the_title_is_of_the_one_at_the_node_that_is_told() {
+    let mesh = mesh();
+    let studio = source(&mesh.nodes[0], "source", PASSWORD, FIRST[0]);
+    mesh.wait_on_air(RADIO);
+    let _other = source(&mesh.nodes[1], "source", PASSWORD, FIRST[1]);
+    wait_standby(&mesh, &["n2"]);
+    let tell = |node: usize, song: &str| {
+        let target = format!("/admin/metadata?mode=updinfo&mount={RADIO}&song={song}");
+        let address = mesh.nodes[node].address();
+        let answer = http::get_as(&address, &target, "source", PASSWORD).unwrap();
+        assert_eq!(answer.head.status, 200, "{}", answer.text());
+    };
+    tell(1, "Kept");
+    for (node, song) in [(0, "Live"), (2, "Later")] {
+        tell(node, song);
+        mesh.wait_each_sees(RADIO, "the title", |mount| {
+            assert_ne!(mount.title, "Kept");
+            mount.title == song
+        });
+    }
+    drop(studio);
+    mesh.wait_each_sees(RADIO, "the kept title", |mount| mount.title == "Kept");
+}

@@ -41,7 +41,11 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     };
     let view = admin.0.mesh.cluster.view();
     let on_air = view.about(&mount).filter(|_| view.source(&mount).is_some());
-    if on_air.is_some_and(|about| priority.is_some_and(|it| it != about.priority)) {
+    let client = told.login().caller.client;
+    let is_of_waiting = on_air.zip(priority).is_some_and(|(about, told)| {
+        told != about.priority || admin.0.sources.speaks_for_waiting(&mount, told, client)
+    });
+    if is_of_waiting {
         // Said by a source that waits: what is heard is not that.
         admin.0.titles.keep_for_waiting(&mount, &title);
         return Ok(message(StatusCode::OK, "Metadata update successful", 1));

@@ -136,8 +136,7 @@ impl<'a> Broadcast<'a> {
             intake.open().await?;
             let mut view = ingest.mesh.cluster.watch();
             while fitness.has_to_wait(ingest, offer, intake) {
-                let (mount, priority) = (&offer.spec.path, offer.priority);
-                let waiting = waiting.get_or_insert_with(|| ingest.sources.wait(mount, priority));
+                let waiting = waiting.get_or_insert_with(|| wait(ingest, offer));
                 waiting.note(fitness.now());
                 tokio::select! {
                     sought = intake.seek() => sought?,
@@ -299,7 +298,7 @@ impl<'a> Broadcast<'a> {
             Output::StandBy => {
                 info!(priority = %self.offer.priority, "source on standby");
                 self.waiting_title = Some(self.ingest.streams.waiting_titles.expect(mount));
-                self.waiting = Some(self.ingest.sources.wait(mount, self.offer.priority));
+                self.waiting = Some(wait(self.ingest, &self.offer));
             }
             Output::LeaveAir(reason) => {
                 if let Some(air) = self.air.take() {
@@ -363,6 +362,12 @@ fn context<'a>(
         new_stream_id: StreamId(rand::random()),
         now: clock::now(),
     }
+}
+
+/// Notes that a source waits for its turn.
+fn wait(ingest: &IngestConfig, offer: &Offer) -> StandbyEntry {
+    let (mount, client) = (&offer.spec.path, Some(offer.origin.ip));
+    ingest.sources.wait(mount, offer.priority, client)
 }
 
 /// The result of a lookup. Without a lookup it never comes.

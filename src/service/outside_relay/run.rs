@@ -290,7 +290,7 @@ impl<'a> Relaying<'a> {
         if is_free(&view.borrow()) {
             return None;
         }
-        let in_line = self.config.sources.wait(mount, SourcePriority::FIRST);
+        let in_line = self.config.sources.wait(mount, SourcePriority::FIRST, None);
         in_line.note(SourceFitness::Fit);
         if timeout(YIELDED, view.wait_for(is_free)).await.is_err() {
             debug!("the silent source does not leave");

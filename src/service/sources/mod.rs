@@ -1,6 +1,7 @@
 //! The sources that are connected to this node: those on air and those on standby, and how a source gives way.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -95,7 +96,7 @@ struct OnAir {
 #[derive(Debug, Default)]
 struct SourceTable {
     on_air: BTreeMap<MountName, OnAir>,
-    standby: BTreeMap<MountName, BTreeMap<WaitingId, StandbyCard>>,
+    standby: BTreeMap<MountName, BTreeMap<WaitingId, Waiter>>,
     /// The number of the last source that waited.
     last_waiting: WaitingId,
     /// The sources that were closed for what they had sent.
@@ -160,6 +161,13 @@ struct Predecessor {
 /// The number of a source that waits here.
 type WaitingId = u64;
 
+/// A source on standby, and the address of its client; `None`: it has none.
+#[derive(Debug)]
+struct Waiter {
+    card: StandbyCard,
+    client: Option<IpAddr>,
+}
+
 /// Keeps a source on standby in the table for as long as it waits.
 #[derive(Debug)]
 pub struct StandbyEntry {
@@ -173,7 +181,8 @@ impl StandbyEntry {
     pub(super) fn note(&self, fitness: SourceFitness) {
         let mut table = self.sources.0.lock();
         let waiting = table.standby.get_mut(&self.mount);
-        if let Some(card) = waiting.and_then(|waiting| waiting.get_mut(&self.id)) {
+        if let Some(waiter) = waiting.and_then(|waiting| waiting.get_mut(&self.id)) {
+            let card = &mut waiter.card;
             (card.sends, card.fitness) = (fitness.is_fit(), fitness);
         }
     }
@@ -225,7 +234,12 @@ impl Sources {
     }
 
     /// Notes a source that waits for its turn, and has sent nothing since.
-    pub(super) fn wait(&self, mount: &MountName, priority: SourcePriority) -> StandbyEntry {
+    pub(super) fn wait(
+        &self,
+        mount: &MountName,
+        priority: SourcePriority,
+        client: Option<IpAddr>,
+    ) -> StandbyEntry {
         let mut table = self.0.lock();
         table.last_waiting += 1;
         let id = table.last_waiting;
@@ -235,7 +249,7 @@ impl Sources {
             fitness: SourceFitness::Idle,
         };
         let waiting = table.standby.entry(mount.clone()).or_default();
-        waiting.insert(id, card);
+        waiting.insert(id, Waiter { card, client });
         StandbyEntry {
             sources: self.clone(),
             mount: mount.clone(),
@@ -343,13 +357,34 @@ impl Sources {
     /// The mounts for which sources wait on standby at this node, and the best of each: one that sends, if one does.
     pub fn standby(&self) -> BTreeMap<MountName, StandbyCard> {
         let table = self.0.lock();
-        let best = |waiting: &BTreeMap<WaitingId, StandbyCard>| {
-            let cards = waiting.values().copied();
+        let best = |waiting: &BTreeMap<WaitingId, Waiter>| {
+            let cards = waiting.values().map(|waiter| waiter.card);
             cards.min_by_key(|card| (!card.sends, card.priority))
         };
         let all = table.standby.iter();
         all.filter_map(|(mount, waiting)| Some((mount.clone(), best(waiting)?)))
             .collect()
+    }
+
+    /// Whether a client that speaks for a source of this priority at this node means one that waits here: the one on air is at
+    /// another node, or has another address than the client, which has that of one that waits.
+    pub fn speaks_for_waiting(
+        &self,
+        mount: &MountName,
+        priority: SourcePriority,
+        client: IpAddr,
+    ) -> bool {
+        let table = self.0.lock();
+        let waiting = table.standby.get(mount);
+        let waiting = waiting.into_iter().flat_map(BTreeMap::values);
+        let mut waiting = waiting.filter(|it| it.card.priority == priority && it.client.is_some());
+        match table.on_air.get(mount) {
+            None => waiting.next().is_some(),
+            Some(on_air) => {
+                on_air.facts.origin.ip != client
+                    && waiting.any(|waiter| waiter.client == Some(client))
+            }
+        }
     }
 
     /// Notes that a source of a mount was closed for what it had sent.

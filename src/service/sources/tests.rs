@@ -113,3 +113,29 @@ async fn an_outside_relay_yields_to_whoever_asks_for_it() {
     assert!(!is_there);
     assert_eq!(sources.yielding(), []);
 }
+
+#[test]
+fn a_client_speaks_for_the_source_that_waits_where_the_other_one_is_elsewhere() {
+    let (sources, mount) = (Sources::default(), MountName::try_from("/a").unwrap());
+    let ip = |last| SourceOrigin::sample(last).ip;
+    let speaks = |priority, client| sources.speaks_for_waiting(&mount, priority, ip(client));
+    let _relay = sources.wait(&mount, SourcePriority::FIRST, None);
+    assert!(
+        !speaks(SourcePriority::FIRST, 1),
+        "none waits that has a client"
+    );
+    let _waiting = sources.wait(&mount, SourcePriority::FIRST, Some(ip(1)));
+    assert!(speaks(SourcePriority::FIRST, 1) && speaks(SourcePriority::FIRST, 9));
+    assert!(!speaks(SourcePriority::SECOND, 1));
+    let other = SourceFacts {
+        origin: SourceOrigin::sample(2),
+        ..facts(SourceProtocol::Http)
+    };
+    let entry = sources.enter(&mount, StreamId(7), other);
+    assert!(speaks(SourcePriority::FIRST, 1));
+    assert!(!speaks(SourcePriority::FIRST, 2), "that is on air here");
+    assert!(!speaks(SourcePriority::FIRST, 9), "nobody knows");
+    drop(entry);
+    let _entry = sources.enter(&mount, StreamId(8), facts(SourceProtocol::Http));
+    assert!(!speaks(SourcePriority::FIRST, 1), "both are at one address");
+}
