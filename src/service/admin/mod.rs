@@ -241,7 +241,11 @@ impl Admin {
             Access::ListStreams => Some(Right::ListStreams),
         };
         if let Some(right) = right {
-            self.0.logins.check(call.login(), right).await?;
+            let allowed = self.0.logins.check(call.login(), right).await;
+            allowed.map_err(|why| match route.access {
+                Access::ListStreams => streamlist::not_allowed(why),
+                _ => why.into(),
+            })?;
         }
         if *call.request.method() == Method::HEAD {
             *call.request.method_mut() = Method::GET;

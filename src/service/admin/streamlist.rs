@@ -9,11 +9,24 @@ use super::reply;
 use crate::io::clock;
 use crate::model::mount::MountName;
 use crate::proto::on_air;
+use crate::service::logins::NoRight;
 use crate::wire::icecast::upstream::MESH_HEADER;
 use crate::wire::xml::Element;
 
 /// Why this mesh is not told its own streams.
 const OWN: &str = "this mesh asks itself for its streams: name another server in import_streamlist";
+
+/// Refuses the list to a request that has no right to it.
+pub(super) fn not_allowed(why: NoRight) -> Declined {
+    match why {
+        NoRight::Anonymous | NoRight::Denied => Declined::new(
+            StatusCode::UNAUTHORIZED,
+            "this needs the user relay with the relay password of the mesh, which `antiphon password set --relay` sets, or the \
+             admin password, or the token of this node",
+        ),
+        NoRight::Busy => why.into(),
+    }
+}
 
 /// Answers with the paths, one on each line, as Icecast 2.4 and KH read them.
 pub(super) fn text(admin: &Admin, call: &Call) -> Answer {

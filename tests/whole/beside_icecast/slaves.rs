@@ -127,7 +127,10 @@ fn the_list_is_for_relays_and_operators_only() {
             login("relay", "wrong"),
             login("source", PASSWORD),
         ] {
-            assert_eq!(asked(&stranger).head.status, 401, "{stranger}");
+            let answer = asked(&stranger);
+            assert_eq!(answer.head.status, 401, "{stranger}");
+            let told = answer.text();
+            assert!(told.contains("antiphon password set --relay"), "{told}");
         }
         let look = || {
             let answer = asked(&login("relay", RELAY_PASSWORD));
