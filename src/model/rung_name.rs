@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::file_name::{BadFileName, PlayedFile};
+use super::file_name::{BadFileName, FileName, PlayedFile};
 use super::mount_name::{BadMountName, MountName};
 
 /// The word in front of a file.
@@ -24,6 +24,9 @@ pub enum RungName {
 /// Why a text names no rung.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRungName {
+    /// The text is no mount, and could be the name of a file that the mesh keeps.
+    #[error("{0}; a file that the mesh keeps is named {FILE_PREFIX}{1}")]
+    NoPrefix(BadMountName, FileName),
     /// The text is no mount.
     #[error(transparent)]
     Mount(#[from] BadMountName),
@@ -67,8 +70,16 @@ impl FromStr for RungName {
     fn from_str(text: &str) -> Result<Self, BadRungName> {
         Ok(match text.strip_prefix(FILE_PREFIX) {
             Some(file) => Self::File(file.parse()?),
-            None => Self::Mount(text.parse()?),
+            None => Self::Mount(text.parse().map_err(|why| no_mount(why, text))?),
         })
+    }
+}
+
+/// Why a text without the word in front of a file is no rung.
+fn no_mount(why: BadMountName, text: &str) -> BadRungName {
+    match text.parse() {
+        Ok(file) => BadRungName::NoPrefix(why, file),
+        Err(_) => BadRungName::Mount(why),
     }
 }
 
@@ -107,7 +118,11 @@ mod tests {
             assert_eq!(rung.file().is_some(), text.starts_with(FILE_PREFIX));
         }
         for (bad, words) in [
-            ("auto.mp3", "a mount must begin with /"),
+            (
+                "loop.mp3",
+                "such as /radio.mp3; a file that the mesh keeps is named file:loop.mp3",
+            ),
+            ("", "a mount must"),
             ("file:", "a file must have a name"),
             ("file:/a/../b", "a path must be absolute"),
         ] {

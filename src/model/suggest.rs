@@ -1,10 +1,19 @@
 //! "Did you mean": finds the known word that is most similar to a mistyped one, and lists those that there are.
 
-/// The known word most similar to the given one, if any is similar at all.
+/// The known word most similar to the given one, if any is similar at all: the only one of which it is the last part, as
+/// `listeners` is of `max_listeners`, or one that is written almost so.
 ///
 /// Words are similar if at most about a third of the letters of the longer one, and always one letter, must be changed.
 pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     let given = given.to_lowercase().replace('-', "_");
+    let is_end = |word: &&&str| {
+        word.strip_suffix(&*given)
+            .is_some_and(|it| it.ends_with('_'))
+    };
+    let mut longer = known.iter().filter(is_end);
+    if let (Some(word), None) = (longer.next(), longer.next()) {
+        return Some(word);
+    }
     let scored = known.iter().map(|word| (distance(&given, word), *word));
     let (changes, word) = scored.min()?;
     let longer = given.chars().count().max(word.chars().count());
@@ -59,6 +68,12 @@ mod tests {
         assert_eq!(nearest("lisetn", &known), Some("listen"));
         assert_eq!(nearest("colour", &known), None);
         assert_eq!(nearest("", &known), None);
+        assert_eq!(nearest("listeners", &known), Some("max_listeners"));
+        let import = ["import_streamlist", "import_prefix"];
+        assert_eq!(nearest("streamlist", &import), Some("import_streamlist"));
+        assert_eq!(nearest("stream_list", &["other"]), None);
+        let two = ["import_streamlist", "export_streamlist"];
+        assert_eq!(nearest("streamlist", &two), None, "which one?");
         assert_eq!(nearest("x", &[]), None);
     }
 

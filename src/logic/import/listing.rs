@@ -41,6 +41,11 @@ pub enum NoList {
         "it answers with a web page and not with a list: name the address of /admin/streamlist.txt, and look whether it wants a login"
     )]
     Page,
+    /// The answer is JSON.
+    #[error(
+        "it answers with JSON and not with a list: name the address of /admin/streamlist.txt, or the server alone"
+    )]
+    Json,
     /// The answer is no text.
     #[error("it answers with something that is no text: name the address of /admin/streamlist.txt")]
     Binary,
@@ -51,6 +56,9 @@ pub fn read(answer: &[u8], list: &RelayAddress, prefix: &str) -> Result<Listing,
     let text = std::str::from_utf8(answer).map_err(|_| NoList::Binary)?;
     if text.trim_start().starts_with('<') {
         return Err(NoList::Page);
+    }
+    if text.trim_start().starts_with(['{', '[']) {
+        return Err(NoList::Json);
     }
     let mut listing = Listing::default();
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -165,6 +173,9 @@ mod tests {
     fn a_page_is_no_list() {
         let page = b" <html>\n/one\n</html>";
         assert_eq!(read(page, &list(), ""), Err(NoList::Page));
+        for json in [&b"{\"icestats\": {}}"[..], b"\n [\"/a\"]"] {
+            assert_eq!(read(json, &list(), ""), Err(NoList::Json));
+        }
         assert_eq!(read(b"\xff\xfb\x90", &list(), ""), Err(NoList::Binary));
     }
 }
