@@ -27,7 +27,7 @@ use crate::service::outside_relay::is_own;
 /// Lists all mounts.
 pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
     let mounts = admin.0.mesh.documents.mounts();
-    let specs: Vec<&MountSpec> = mounts.values().collect();
+    let specs: Vec<MountSpec> = mounts.values().cloned().map(without_ended_order).collect();
     Ok(reply::json(StatusCode::OK, &specs))
 }
 
@@ -212,6 +212,13 @@ fn bad_path(error: BadMountName) -> Declined {
 /// A mount that a request names. If there is none, the answer names the one that may have been meant.
 pub(super) fn spec(admin: &Admin, mount: &MountName) -> Result<MountSpec, Declined> {
     let mounts = admin.0.mesh.documents.mounts();
-    let spec = mounts.get(mount).cloned();
+    let spec = mounts.get(mount).cloned().map(without_ended_order);
     spec.ok_or_else(|| Declined::not_found(no_mount(mount, mounts.keys())))
+}
+
+/// The settings of a mount as they are shown: an order that has ended stands in the document, and is none any more.
+fn without_ended_order(mut spec: MountSpec) -> MountSpec {
+    let now = clock::unix_s();
+    spec.switched_to = spec.switched_to.filter(|order| order.is_in_force(now));
+    spec
 }

@@ -19,6 +19,8 @@ use crate::proto::on_air;
 
 /// The word for the stream of the mount itself.
 const OWN: &str = "own";
+/// The word of who wants to end an order.
+const BACK: &str = "back";
 
 /// Switches the listeners of a mount to a rung, for some time or until they are switched back, and shows the order.
 pub(super) async fn switch(admin: &Admin, call: Call) -> Answer {
@@ -104,6 +106,12 @@ fn find_rung(admin: &Admin, spec: &MountSpec, told: &Value) -> Result<RungName, 
     let rungs = ladder::rungs_at(clock::unix_s(), spec, &mounts);
     if text == OWN {
         return Ok(spec.path.clone().into());
+    }
+    if text == BACK {
+        return Err(Declined::bad(format!(
+            "to: write antiphon mount switch {} --back (in the API DELETE), which ends the order",
+            spec.path
+        )));
     }
     if let Ok(number) = text.parse::<usize>() {
         let rung = number.checked_sub(1).and_then(|index| rungs.get(index));

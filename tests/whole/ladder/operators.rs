@@ -224,6 +224,9 @@ fn an_order_ends_by_itself_on_every_node() {
         &mesh,
         "the highest rung that is on air is heard: its own source",
     );
+    let shown = mount_command(&mesh.nodes[1], &["show", LIVE]);
+    let order = shown.lines().find(|line| line.starts_with("switched_to"));
+    assert_eq!(order.unwrap().trim_end(), "switched_to", "it has ended");
 }
 
 #[test]
@@ -312,6 +315,11 @@ fn orders_that_cannot_be_are_refused() {
     refused(&[LIVE, AUTO, "--for", "0s"], 2, "1s to 366d");
     refused(&[LIVE, AUTO, "--back"], 2, "cannot be used with");
     refused(&[LIVE], 2, "<RUNG");
+    refused(
+        &[LIVE, "back"],
+        1,
+        "write antiphon mount switch /live.mp3 --back",
+    );
     let more = r#""transcode_from": "/auto.mp3", "codec": "opus""#;
     mesh.nodes[0].create_mount_with("/auto.opus", PASSWORD, more);
     let _live = encoder(&mesh.nodes[0], LIVE, 0);
