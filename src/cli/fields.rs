@@ -31,6 +31,13 @@ pub(super) struct Assignment {
     pub(super) value: Value,
 }
 
+/// The names of the settings that get a value, and are not cleared.
+pub(super) fn given_keys(changes: &[Assignment]) -> Vec<&'static str> {
+    let is_given = |change: &&Assignment| !change.value.is_null() && change.value != "";
+    let given = changes.iter().filter(is_given);
+    given.map(|change| change.key).collect()
+}
+
 /// The effect of each setting of a kind, for the end of a help.
 pub(super) fn help<S>(kind: &Kind<S>) -> String {
     let paragraphs = kind.fields.iter().map(|field| {

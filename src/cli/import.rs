@@ -14,7 +14,8 @@ use crate::logic::records::import::IMPORT_KIND;
 use crate::model::import::{ImportSettings, ImportStatus};
 use crate::settings::Machine;
 
-const IMPORT: &str = "/api/v1/import";
+/// The imports in the API.
+pub(super) const IMPORT: &str = "/api/v1/import";
 /// A right use of `set`, for those who get it wrong.
 const SET_EXAMPLE: &str = "antiphon import set import_streamlist=http://relay:PASSWORD@master.example:8000/admin/streamlist.txt";
 

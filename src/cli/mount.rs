@@ -228,13 +228,15 @@ async fn make_forced(
 }
 
 async fn create(api: &Api, node: &NodeUrl, args: CreateArgs) -> anyhow::Result<String> {
+    let given = fields::given_keys(&args.settings.0);
     let settings = fields::object(args.settings.0);
     let generated = !settings.contains_key("password");
     let made = make_forced(api, &args.path, settings, args.force).await?;
     let Created { spec, password } = made;
     note_places(api, &spec).await;
+    let notes = mount_changes::notes(&spec, &given);
     let MountSpec { path, user, .. } = spec;
-    Ok(match (password, spec.transcode.transcode_from) {
+    let text = match (password, spec.transcode.transcode_from) {
         (_, Some(from)) => format!("created {path}, transcoded from {from}\n"),
         (Some(password), None) if generated => {
             let url = source_url(node, &user, &path, &password);
@@ -242,7 +244,8 @@ async fn create(api: &Api, node: &NodeUrl, args: CreateArgs) -> anyhow::Result<S
         }
         // An operator that gave a password knows it; it need not be in the scrollback too.
         _ => format!("created {path}\n"),
-    })
+    };
+    Ok(text + &notes)
 }
 
 /// Creates the mounts of a family that are not there yet, or only says which.

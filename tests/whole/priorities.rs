@@ -6,12 +6,13 @@ use crate::support::encoder::{Encoder, Target};
 use crate::support::http::{self, Connection};
 use crate::support::junk::{Junk, JunkSource};
 use crate::support::mesh::TestMesh;
-use crate::support::node::TestNode;
+use crate::support::node::{TestNode, done};
 use crate::support::patience::{PATIENCE, eventually, so};
 use crate::support::player::Player;
 use crate::support::signal::Received;
 use crate::support::source::knock_as;
 use crate::support::tape::Tape;
+use crate::support::tool::complaint;
 
 const RADIO: &str = "/radio.mp3";
 const PASSWORD: &str = "hackme-not";
@@ -298,4 +299,26 @@ fn of_two_sources_of_one_priority_the_title_is_of_the_one_at_the_node_that_is_to
     }
     drop(studio);
     mesh.wait_each_sees(RADIO, "the kept title", |mount| mount.title == "Kept");
+}
+
+#[test]
+fn a_second_password_is_another_one_and_needs_a_mount_where_sources_wait() {
+    let mesh = TestMesh::start(1);
+    let node = &mesh.nodes[0];
+    mesh.create_mount(RADIO, PASSWORD);
+    let set = |arguments: &[&str]| node.command("mount", &[&["set", RADIO], arguments].concat());
+    let second = |password: &str| format!("standby_password={password}");
+    let equal = "standby_password: it is the password of the mount, too";
+    let said = complaint(&set(&[&second(PASSWORD)]), 1);
+    assert!(said.contains(equal), "{said}");
+    let said = done(&set(&[&second(SECOND_PASSWORD)]));
+    let inert = "standby_password does nothing while standby is false";
+    assert!(said.contains(inert), "{said}");
+    let said = complaint(&set(&[&format!("password={SECOND_PASSWORD}")]), 1);
+    assert!(said.contains(equal), "{said}");
+    let both = [second("the-same-one"), "password=the-same-one".to_owned()];
+    let said = complaint(&set(&both.each_ref().map(String::as_str)), 1);
+    assert!(said.contains(equal), "{said}");
+    let said = done(&set(&[&second("yet-another"), "standby=true"]));
+    assert!(!said.contains(inert), "{said}");
 }

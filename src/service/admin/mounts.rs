@@ -1,5 +1,6 @@
 //! The API of mounts.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::StatusCode;
@@ -12,6 +13,7 @@ use super::declined::Declined;
 use super::reply;
 use super::settings;
 use crate::io::clock;
+use crate::io::password::PasswordVerdict;
 use crate::logic::ladder::{FallbackFault, SWITCHED_TO};
 use crate::logic::mount_names::no_mount;
 use crate::logic::records::kind::Changes;
@@ -36,7 +38,7 @@ pub(super) fn list(admin: &Admin, _call: &Call) -> Answer {
 /// A mount that is transcoded takes no encoder. It has a password all the same, which nobody is told, because nodes of an
 /// older version use no mount without one.
 pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
-    let is_forced = is_forced(&call)?;
+    let (is_forced, client) = (is_forced(&call)?, call.caller.client);
     let mut fields = body::object(call.request).await?;
     let missing = || Declined::bad("`path` is missing");
     let path = fields.remove("path").ok_or_else(missing)?;
@@ -45,6 +47,7 @@ pub(super) async fn create(admin: &Admin, call: Call) -> Answer {
         return Err(ChangeError::Exists(Subject::Mount(mount)).into());
     }
     let password = settings::password(&mut fields)?;
+    refuse_equal_passwords(admin, None, &fields, client).await?;
     let changes = changes(admin, &mount, fields, is_forced).await?;
     admin.0.mesh.documents.create_mount(&mount, changes).await?;
     let spec = spec(admin, &mount)?;
@@ -84,8 +87,9 @@ pub(super) fn show(admin: &Admin, call: &Call) -> Answer {
 /// Changes settings of a mount, and shows it.
 pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     let (mount, is_forced) = (mount(&call)?, is_forced(&call)?);
-    spec(admin, &mount)?;
+    let (before, client) = (spec(admin, &mount)?, call.caller.client);
     let fields = body::object(call.request).await?;
+    refuse_equal_passwords(admin, Some(&before), &fields, client).await?;
     let changes = changes(admin, &mount, fields, is_forced).await?;
     admin.0.mesh.documents.set_mount(&mount, changes).await?;
     Ok(reply::json(StatusCode::OK, &spec(admin, &mount)?))
@@ -116,6 +120,43 @@ async fn changes(
         check_formats(admin, mount, &changes)?;
     }
     Ok(changes)
+}
+
+/// Refuses a second password of a mount's sources that is the first one: nobody would ever have the second priority by it.
+/// `before` is the mount, if it is there already.
+async fn refuse_equal_passwords(
+    admin: &Admin,
+    before: Option<&MountSpec>,
+    fields: &Map<String, Value>,
+    client: IpAddr,
+) -> Result<(), Declined> {
+    let given = |key: &str| fields.get(key).and_then(Value::as_str);
+    let (first, second) = (given("password"), given("standby_password"));
+    let first_hash = before.map(|spec| spec.password_hash.as_str());
+    let second_hash = before.and_then(|spec| spec.standby_password_hash.as_deref());
+    let are_equal = match (first, second) {
+        (Some(first), Some(second)) => first == second,
+        (Some(first), None) if !fields.contains_key("standby_password") => {
+            is_password(admin, first, second_hash, client).await
+        }
+        (None, Some(second)) => is_password(admin, second, first_hash, client).await,
+        _ => false,
+    };
+    match are_equal {
+        false => Ok(()),
+        true => Err(Declined::bad(
+            "standby_password: it is the password of the mount, too: choose another one, by which the second source is known",
+        )),
+    }
+}
+
+/// Whether a new password is the one that is kept as this hash.
+async fn is_password(admin: &Admin, new: &str, hash: Option<&str>, client: IpAddr) -> bool {
+    let Some(hash) = hash else {
+        return false;
+    };
+    let verdict = admin.0.passwords.verify(&new.into(), hash, client).await;
+    verdict == PasswordVerdict::Right
 }
 
 /// Refuses an order that has ended before it is given, by this node's clock: nobody would ever hear of it.
