@@ -14,6 +14,7 @@ use super::mount_changes::forced;
 use super::quantities;
 use super::terminal::{Side, TextTable, printable};
 use crate::logic::mount_names::{in_a_row, no_mount};
+use crate::model::caption::CUT;
 use crate::model::fitness::SourceFitness;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -294,6 +295,9 @@ fn troubles(mount: &MountStatus) -> String {
         if let (Some(node), Some(why)) = (node, &rung.why) {
             let line = format!("{node} cannot play {}: {why}", rung.address);
             lines += &format!("\n{}", printable(&line));
+            if why.ends_with(CUT) {
+                lines += " (antiphon status has more of it)";
+            }
         }
     }
     for rung in &mount.rungs {
@@ -387,7 +391,7 @@ mod tests {
         let address = |address: &str, state| RelayRung {
             address: address.to_owned(),
             state,
-            why: (state == RelayRungState::Fails).then(|| "it answers 404".to_owned()),
+            why: (state == RelayRungState::Fails).then(|| "it answers 404 and…".to_owned()),
             heard_on: match state {
                 RelayRungState::Flows => vec![node("n1"), node("n3")],
                 _ => Vec::new(),
@@ -422,7 +426,7 @@ mod tests {
                 "",
                 "the highest rung that is on air is heard: http://b/live.mp3",
                 "",
-                "n2 cannot play http://***@a/live.mp3: it answers 404",
+                "n2 cannot play http://***@a/live.mp3: it answers 404 and… (antiphon status has more of it)",
             ]
         );
     }

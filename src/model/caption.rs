@@ -19,6 +19,23 @@ pub fn caption(text: &str) -> String {
     }
 }
 
+/// The end of a text that was cut.
+pub const CUT: char = '…';
+
+/// The beginning of a text that is to have at most so many bytes: cut behind a word, and ended by [`CUT`]. Where the last word is
+/// longer than half of that, such as an address, it is cut itself.
+pub fn beginning(text: &str, most_bytes: usize) -> String {
+    if text.len() <= most_bytes {
+        return text.to_owned();
+    }
+    let room = most_bytes.saturating_sub(CUT.len_utf8());
+    let whole = &text[..text.floor_char_boundary(room)];
+    let words = whole.rfind(' ').filter(|end| 2 * end >= room);
+    let kept = words.map_or(whole, |end| &whole[..end]);
+    let kept = kept.trim_end_matches([' ', ',', ';', ':']);
+    format!("{kept}{CUT}")
+}
+
 fn parts_words(letter: char) -> bool {
     matches!(
         letter,
@@ -49,6 +66,21 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_text_is_cut_behind_a_word() {
+        for (text, most_bytes, cut) in [
+            ("it answers 404", 14, "it answers 404"),
+            ("it answers 404", 13, "it answers…"),
+            ("it answers: 404", 14, "it answers…"),
+            ("see http://a.example/long", 20, "see http://a.exam…"),
+            ("ärger", 5, "ä…"),
+            ("", 0, ""),
+        ] {
+            assert_eq!(beginning(text, most_bytes), cut, "{text}");
+            assert!(cut.len() <= most_bytes, "{cut}");
+        }
+    }
 
     #[test]
     fn a_caption_is_one_line() {

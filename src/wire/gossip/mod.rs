@@ -38,6 +38,7 @@ use std::net::IpAddr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::model::caption::beginning;
 use crate::model::finding::Finding;
 use crate::model::format::StreamFormat;
 use crate::model::geo::Whereabouts;
@@ -341,7 +342,7 @@ pub struct ClosedCard {
 impl ClosedCard {
     /// A card with these words, shortened.
     pub fn new(why: &str, unix_s: u64) -> Self {
-        let why = cut(why, MAX_FINDING_BYTES);
+        let why = beginning(why, MAX_FINDING_BYTES);
         Self { why, unix_s }
     }
 }
@@ -418,12 +419,12 @@ pub fn short_title(title: &str) -> String {
 
 /// A word on what is wrong, for gossip.
 pub fn short_finding(finding: &str) -> String {
-    cut(finding, MAX_FINDING_BYTES)
+    beginning(finding, MAX_FINDING_BYTES)
 }
 
 /// The trouble of an engine, for gossip: with the next step, it is longer than a word on a stream.
 pub fn short_trouble(trouble: &str) -> String {
-    cut(trouble, MAX_TROUBLE_BYTES)
+    beginning(trouble, MAX_TROUBLE_BYTES)
 }
 
 /// The parts of a title for gossip, and the byte that it begins at.
