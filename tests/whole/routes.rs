@@ -115,7 +115,7 @@ fn an_unknown_address_says_where_to_look() {
         "GET /api/v1/nothing",
         "POST /api/v1/nothing",
         "GET /favicon.ico",
-        "GET /admin/listclients",
+        "GET /admin/showlog",
         "DELETE /api/v1/nodes/n1/drain/x",
     ] {
         let answer = send(&node, line, "Content-Length: 0\r\n");
