@@ -1,6 +1,6 @@
 //! A source that is on air here: its ring, and what ends its time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
@@ -107,6 +107,11 @@ impl Air {
     /// The stream.
     pub(super) fn stream_id(&self) -> StreamId {
         self.feed.stream_id()
+    }
+
+    /// When it went on air.
+    pub(super) fn began(&self) -> Instant {
+        self.feed.began()
     }
 
     /// The sink of its bytes.

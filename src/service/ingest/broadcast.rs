@@ -28,6 +28,8 @@ use crate::service::early_titles::Unheard;
 use crate::service::sources::{DoubtedSource, SourceProtocol, StandbyEntry};
 use crate::wire::gossip::Origin;
 
+/// For how long gossip may still tell that an outside relay waits which is on air: it does not yield to itself.
+const OWN_WAIT_TOLD: Duration = Duration::from_secs(2);
 /// How often a source on standby is looked at, whether it sends.
 const SENDING_LOOK: Duration = Duration::from_millis(250);
 
@@ -168,6 +170,10 @@ impl<'a> Broadcast<'a> {
         let stream_id = air.stream_id();
         let is_silent = || fails_by_silence(ingest, mount, stream_id);
         let yields = self.offer.protocol == SourceProtocol::OutsideRelay;
+        let heeds_from = match yields {
+            true => heeds_from.max(air.began() + OWN_WAIT_TOLD),
+            false => heeds_from,
+        };
         let mut view = ingest.mesh.cluster.watch();
         let outranked = async {
             sleep_until(Some(heeds_from)).await;
