@@ -4,6 +4,7 @@
 //! finds in them the end of what was heard, and goes on behind it.
 
 use std::borrow::Cow;
+use std::cmp::Reverse;
 use std::iter;
 use std::time::Duration;
 
@@ -102,20 +103,16 @@ impl HeardEnd {
         let last = &self.sound[self.sound.len() - self.least_bytes()..];
         memmem::find(&sound.bytes, last)?;
         let agreeing = agreeing(&self.sound, &sound.bytes);
-        let anywhere = || (0..=sound.bytes.len()).map(|at| (at, at));
-        let best = |places: &mut dyn Iterator<Item = (usize, usize)>| {
-            let places = places.map(|(end, place)| Overlap {
-                place,
-                agrees_bytes: agreeing[end] as usize,
-            });
-            places.reduce(|best, it| match it.agrees_bytes > best.agrees_bytes {
-                true => it,
-                false => best,
-            })
+        let at = |(end, place): (usize, usize)| Overlap {
+            place,
+            agrees_bytes: agreeing[end] as usize,
         };
+        let disagrees = |it: &Overlap| Reverse(it.agrees_bytes);
         let found = match &sound.ends {
-            Some(ends) => best(&mut ends.iter().copied()),
-            None => best(&mut anywhere()),
+            Some(ends) => ends.iter().copied().map(at).min_by_key(disagrees),
+            None => (0..=sound.bytes.len())
+                .map(|end| at((end, end)))
+                .min_by_key(disagrees),
         };
         found.filter(|it| it.agrees_bytes >= self.least_bytes())
     }

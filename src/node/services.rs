@@ -316,6 +316,7 @@ impl Core<'_> {
             mesh: mesh.clone(),
             sources: carriers.sources.clone(),
             ingest: ingest.clone(),
+            relays: carriers.relays.clone(),
             fingerprint,
         });
         self.tasks.spawn(relays.run());

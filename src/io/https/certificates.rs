@@ -120,7 +120,16 @@ impl Certificates {
             .chain(self.0.public_host.get().cloned())
             .collect()
     }
+
+    /// The key for a client that means one of these hosts.
+    fn answer(&self, hosts: &[String], hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let held = self.0.held.borrow();
+        let usable = held.iter().filter(|one| can_verify(one, hello));
+        let best = best(usable, hosts, clock::unix_s())?;
+        Some(best.certificate.key.clone())
+    }
 }
+
 /// The certificate for a client that means one of these hosts, the likeliest first.
 fn best<'a>(
     held: impl Iterator<Item = &'a HeldCertificate>,
@@ -152,15 +161,6 @@ fn preference(one: &HeldCertificate, hosts: &[String], now_unix_s: u64) -> impl 
 fn can_verify(one: &HeldCertificate, hello: &ClientHello<'_>) -> bool {
     let key = &one.certificate.key.key;
     key.choose_scheme(hello.signature_schemes()).is_some()
-}
-
-impl Certificates {
-    fn answer(&self, hosts: &[String], hello: &ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let held = self.0.held.borrow();
-        let usable = held.iter().filter(|one| can_verify(one, hello));
-        let best = best(usable, hosts, clock::unix_s())?;
-        Some(best.certificate.key.clone())
-    }
 }
 
 impl ResolvesServerCert for Certificates {

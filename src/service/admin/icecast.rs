@@ -67,9 +67,7 @@ pub(super) async fn kill_source(admin: &Admin, call: Call) -> Answer {
     allowed.await.map_err(told_title::not_allowed)?;
     let answer = match admin.0.dismissals.dismiss(&mount).await {
         Ok(()) => message(StatusCode::OK, "Source Removed", 1),
-        Err(NotDismissed::NoMount(_) | NotDismissed::NoSource(_)) => {
-            message(StatusCode::BAD_REQUEST, "Source does not exist", 0)
-        }
+        Err(NotDismissed::NoMount(_) | NotDismissed::NoSource(_)) => no_source(),
         Err(error) => {
             let Declined { status, why } = error.into();
             message(status, &why, 0)
@@ -93,7 +91,7 @@ pub(super) async fn move_clients(admin: &Admin, call: Call) -> Answer {
     }
     let documents = &admin.0.mesh.documents;
     if documents.mount(&mount).is_none() {
-        return refused("Source does not exist");
+        return Ok(no_source());
     }
     let Some(other) = documents.mount(&destination) else {
         return refused("No such destination");
@@ -127,7 +125,7 @@ pub(super) async fn set_fallback(admin: &Admin, call: Call) -> Answer {
         return Ok(missing("mount and fallback, paths such as /radio.mp3"));
     };
     if admin.0.mesh.documents.mount(&mount).is_none() {
-        return Ok(message(StatusCode::BAD_REQUEST, "Source does not exist", 0));
+        return Ok(no_source());
     }
     let fields = Map::from_iter([("fallback".to_owned(), Value::from(fallback))]);
     if let Err(Declined { status, why }) = mounts::set_fields(admin, &mount, fields, false).await {
@@ -158,6 +156,11 @@ pub(super) fn manage_accounts(_admin: &Admin, call: &Call) -> Answer {
         )),
         false => Ok(missing("no mount here keeps accounts of listeners")),
     }
+}
+
+/// The answer about a mount that is not there, or has no source.
+pub(super) fn no_source() -> Response<Body> {
+    message(StatusCode::BAD_REQUEST, "Source does not exist", 0)
 }
 
 /// The answer to a request that lacks something: Icecast's words, and behind them what it is.

@@ -4,7 +4,7 @@ use hyper::StatusCode;
 
 use super::Admin;
 use super::call::{Answer, Call};
-use super::icecast::{message, missing, named_mount};
+use super::icecast::{message, missing, named_mount, no_source};
 use super::reply;
 use crate::model::listener::{ListedListener, ListenerId, ListenerList};
 use crate::model::mount::MountName;
@@ -18,7 +18,7 @@ pub(super) async fn list(admin: &Admin, call: Call) -> Answer {
         return Ok(missing("mount, the path of a mount such as /radio.mp3"));
     };
     if admin.0.mesh.documents.mount(&mount).is_none() {
-        return Ok(message(StatusCode::BAD_REQUEST, "Source does not exist", 0));
+        return Ok(no_source());
     }
     let node = match call.parameter("node")?.map(NodeName::try_from) {
         None => None,

@@ -7,13 +7,11 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
-use tokio::time::timeout;
 
 use super::Ingest;
 use super::broadcast::Broadcast;
 use super::filler::{Filler, Offer};
-use crate::io::feed::Feed;
-use crate::model::mount::{MountName, MountSpec, Takeover};
+use crate::model::mount::{MountSpec, Takeover};
 use crate::model::source::SourceOrigin;
 use crate::model::source_priority::SourcePriority;
 use crate::model::stream::{EndReason, StreamHead};
@@ -23,11 +21,6 @@ use crate::service::sources::{SourceProtocol, StandbyEntry};
 
 /// The origin of what comes from no client: no encoder has it, and so none takes it for its own old connection.
 const NO_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-
-/// How long the stream that was heard last is fetched: listeners wait meanwhile, with five seconds in hand.
-const FETCH_LIMIT: Duration = Duration::from_secs(1);
-/// After how long without a byte all of it is here.
-const REST_PAUSE: Duration = Duration::from_millis(100);
 
 /// The maker of a stream of this node's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,25 +76,6 @@ impl Ingest {
     /// Whether this node takes no sources any more.
     pub fn is_stopping(&self) -> bool {
         self.check_taking().is_err()
-    }
-
-    /// The stream that listeners of a mount have heard last, with all of it that any node has. It is fetched if it is not here.
-    pub async fn heard_last(&self, mount: &MountName) -> Option<Feed> {
-        let (streams, relays) = (&self.0.streams, &self.0.relays);
-        if streams.get(mount).is_none() {
-            self.0.mesh.cluster.view().holders(mount).next()?;
-            relays.begin(mount);
-            let held = timeout(FETCH_LIMIT, relays.wait_until_held(mount)).await;
-            held.ok()?;
-        }
-        let feed = streams.get(mount)?.feed;
-        // Its source is gone: what other nodes have more of it comes at once.
-        let rest = async {
-            let mut news = feed.subscribe();
-            while feed.finished().is_none() && timeout(REST_PAUSE, news.changed()).await.is_ok() {}
-        };
-        let _too_much = timeout(FETCH_LIMIT, rest).await;
-        Some(feed)
     }
 
     /// Puts a stream on air until its audio ends, or it has to give its place back. `titles` is asked for the title of what

@@ -18,6 +18,7 @@ pub(super) use self::asking::question;
 use super::ingest::Ingest;
 use super::jobs::{Declaration, JobKind, Jobs};
 use super::mesh::Mesh;
+use super::relay::Relays;
 use super::sources::Sources;
 use crate::model::mount::{MountName, MountSpec};
 use crate::model::node::NodeName;
@@ -34,6 +35,8 @@ pub struct OutsideRelayConfig {
     pub sources: Sources,
     /// Takes what comes.
     pub ingest: Ingest,
+    /// Has what listeners have heard before.
+    pub relays: Relays,
     /// The cluster's fingerprint, by which the mesh recognises its own question.
     pub fingerprint: watch::Receiver<String>,
 }

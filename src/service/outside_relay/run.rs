@@ -33,6 +33,8 @@ use crate::service::sources::StandbyEntry;
 const STALL_S: u32 = 5;
 /// How long the mount is left to an encoder that wants it: it is refused after two seconds if it does not get it.
 const YIELDED: Duration = Duration::from_secs(3);
+/// How long a silent source is waited for that has to leave the mount: about a second, if its node hears this one.
+const STEPS_ASIDE: Duration = Duration::from_secs(3);
 /// How long this node waits when it may put nothing on air now.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -176,7 +178,7 @@ impl<'a> Relaying<'a> {
 
     /// Leaves out what listeners have heard of the same stream, so that they go on where they were.
     async fn skip_heard(&self, flowing: &mut Flowing) {
-        let Some(heard) = self.config.ingest.heard_last(&self.job.mount).await else {
+        let Some(heard) = self.config.relays.heard_last(&self.job.mount).await else {
             return;
         };
         let format = flowing.format;
@@ -292,7 +294,7 @@ impl<'a> Relaying<'a> {
         }
         let in_line = self.config.sources.wait(mount, SourcePriority::FIRST, None);
         in_line.note(SourceFitness::Fit);
-        if timeout(YIELDED, view.wait_for(is_free)).await.is_err() {
+        if timeout(STEPS_ASIDE, view.wait_for(is_free)).await.is_err() {
             debug!("the silent source does not leave");
         }
         Some(in_line)

@@ -166,19 +166,20 @@ impl Upstream {
         overlap.is_some()
     }
 
+    /// Whether more audio comes in time. The end, or a broken connection, is told to whoever reads on.
+    async fn gets_more(&mut self, by: Instant) -> bool {
+        let more = poll_fn(|context| self.poll_more(context));
+        matches!(timeout_at(by, more).await, Ok(Ok(true)))
+    }
+
     /// Reads what the server sends at once, until the end of what listeners have heard is found in it.
     async fn overlap(&mut self, heard: Option<&HeardEnd>) -> Option<Overlap> {
         let begun = Instant::now();
         let (mut until, mut look_at_bytes, mut best) = (begun + BURST_LIMIT, 0, None);
         loop {
             let by = until.min(Instant::now() + BURST_PAUSE);
-            let is_over = self.audio.len() >= MOST_BURST_BYTES
-                || !matches!(
-                    timeout_at(by, poll_fn(|context| self.poll_more(context))).await,
-                    // The end, or a broken connection, is told to whoever reads on.
-                    Ok(Ok(true))
-                )
-                || Instant::now() >= until;
+            let is_full = self.audio.len() >= MOST_BURST_BYTES;
+            let is_over = is_full || !self.gets_more(by).await || Instant::now() >= until;
             if is_over || self.audio.len() >= look_at_bytes {
                 best = heard.and_then(|heard| heard.find(&self.audio));
                 look_at_bytes = self.audio.len() * 5 / 4;

@@ -35,6 +35,11 @@ pub const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 /// another node, gossip shows none for two rounds.
 const LEAST_WAIT: Duration = Duration::from_secs(1);
 
+/// How long the stream that was heard last is fetched: listeners wait meanwhile, with five seconds in hand.
+const LAST_LIMIT: Duration = Duration::from_secs(1);
+/// After how long without a byte all of it is here.
+const REST_PAUSE: Duration = Duration::from_millis(100);
+
 /// No other node sends the stream to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no node sends this stream: check that its source is connected")]
@@ -116,6 +121,25 @@ impl Relays {
             }
         }
         Err(NoStream)
+    }
+
+    /// The stream that listeners of a mount have heard last, with all of it that any node has. It is fetched if it is not here.
+    pub async fn heard_last(&self, mount: &MountName) -> Option<Feed> {
+        let streams = &self.0.streams;
+        if streams.get(mount).is_none() {
+            self.0.mesh.cluster.view().holders(mount).next()?;
+            self.begin(mount);
+            let held = timeout(LAST_LIMIT, self.wait_until_held(mount)).await;
+            held.ok()?;
+        }
+        let feed = streams.get(mount)?.feed;
+        // Its source is gone: what other nodes have more of it comes at once.
+        let rest = async {
+            let mut news = feed.subscribe();
+            while feed.finished().is_none() && timeout(REST_PAUSE, news.changed()).await.is_ok() {}
+        };
+        let _too_much = timeout(LAST_LIMIT, rest).await;
+        Some(feed)
     }
 
     /// Waits until this node holds the stream of a mount.

@@ -6,7 +6,7 @@ use super::formats::noise_file;
 use super::stage::{PASSWORD, put, write};
 use crate::support::mesh::TestMesh;
 use crate::support::node::{TestNode, done};
-use crate::support::noise::{FORMATS, Noise};
+use crate::support::noise::{FORMATS, Format, Noise};
 use crate::support::player::Player;
 use crate::support::tool::{complaint, have};
 
@@ -22,6 +22,16 @@ fn refused_put(node: &TestNode, path: &Path, name: &str) -> String {
         "file",
         &["put", path.to_str().unwrap(), "--name", name],
     )
+}
+
+/// Listens to the file that the mount `/show` falls back to, until every node knows that.
+fn hear_file(mesh: &TestMesh, file: Format) -> Player {
+    let player = Player::tune_in(&format!("{}/_stream/n1/show", mesh.nodes[0].url()));
+    player.wait_for(file.second_bytes);
+    mesh.wait_each_sees("/show", "its file", |mount| {
+        mount.fallback_heard().is_some()
+    });
+    player
 }
 
 #[test]
@@ -47,11 +57,7 @@ fn a_file_has_to_fit_the_other_rungs_and_the_names_of_its_mounts() {
     );
     drop(auto);
     done(&node.command("mount", &["set", "/show", "fallback=file:loop"]));
-    let player = Player::tune_in(&format!("{}/_stream/n1/show", node.url()));
-    player.wait_for(mp3.second_bytes);
-    mesh.wait_each_sees("/show", "its file", |mount| {
-        mount.fallback_heard().is_some()
-    });
+    let _player = hear_file(&mesh, mp3);
     let said = refused_put(node, &wrong, "loop");
     assert!(
         said.contains("/show plays loop and file:loop, which is MP3"),
@@ -112,11 +118,7 @@ fn a_mount_is_switched_to_a_file_of_its_format_only() {
 
     node.create_mount_with("/show", PASSWORD, r#""fallback": "file:loop""#);
     mesh.wait_for_mount("/show");
-    let player = Player::tune_in(&format!("{}/_stream/n1/show", node.url()));
-    player.wait_for(mp3.second_bytes);
-    mesh.wait_each_sees("/show", "its file", |mount| {
-        mount.fallback_heard().is_some()
-    });
+    let _player = hear_file(&mesh, mp3);
     let said = refused(node, "mount", &["switch", "/show", "file:sorry"]);
     assert!(said.contains(", and file:loop MP3"), "{said}");
 }
