@@ -78,12 +78,17 @@ fn own_rows(mount: &MountStatus, state: &str, heard_on: &[NodeName]) -> Vec<[Str
         false => row("1", &own_source(mount), state, heard_on),
     };
     let waiting = mount.waiting.iter().map(waiting_row);
+    let untold = match mount.waiting_untold {
+        0 => None,
+        untold => Some(row("", &format!("{untold} more on standby"), "-", &[])),
+    };
     let relays = relay_rungs(mount).iter().zip(1..).map(|(rung, number)| {
         let number = format!("1.{number}");
         let stream = relay_in_words(mount, rung);
         row(&number, &stream, rung.state.words(), &rung.heard_on)
     });
-    [own].into_iter().chain(waiting).chain(relays).collect()
+    let own = [own].into_iter().chain(waiting).chain(untold);
+    own.chain(relays).collect()
 }
 
 fn relay_rungs(mount: &MountStatus) -> &[RelayRung] {

@@ -98,6 +98,40 @@ fn wait_connected(mesh: &TestMesh, nodes: &[&str]) {
 }
 
 #[test]
+fn each_source_that_waits_at_a_node_is_listed() {
+    let mesh = mesh();
+    let _heard = source(&mesh.nodes[0], "source", PASSWORD, FIRST[0]);
+    mesh.wait_on_air(RADIO);
+    // More than one node tells of.
+    let waiting: Vec<_> = (2..=9)
+        .chain([9; 2])
+        .map(|priority| {
+            let user = format!("source--priority={priority}");
+            source(&mesh.nodes[1], &user, PASSWORD, FIRST[1])
+        })
+        .collect();
+    wait_standby(&mesh, &["n2"; 8]);
+    mesh.wait_each_sees(RADIO, "two more", |mount| mount.waiting_untold == 2);
+    let listed = mesh.nodes[2].command("mount", &["sources", RADIO]);
+    let listed = crate::support::node::done(&listed);
+    let rows = listed.lines().filter(|row| row.contains("standby"));
+    let mut expected: Vec<String> = (2..=9)
+        .map(|priority| format!("on standby at n2, priority {priority}  waits"))
+        .collect();
+    expected.push("2 more on standby".to_owned());
+    for (row, expected) in rows.clone().zip(&expected) {
+        let words: Vec<&str> = row.split_whitespace().collect();
+        let expected: Vec<&str> = expected.split_whitespace().collect();
+        assert!(words.join(" ").starts_with(&expected.join(" ")), "{listed}");
+    }
+    assert_eq!(rows.count(), expected.len(), "{listed}");
+    drop(waiting);
+    mesh.wait_each_sees(RADIO, "none waits", |mount| {
+        mount.waiting.is_empty() && mount.waiting_untold == 0
+    });
+}
+
+#[test]
 fn the_source_with_the_best_priority_is_heard() {
     let mesh = mesh();
     let auto = source(&mesh.nodes[0], "source", SECOND_PASSWORD, FIRST[1]);

@@ -251,9 +251,12 @@ pub struct MountStatus {
     /// The nodes at which another source waits for its turn.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub standby: Vec<NodeName>,
-    /// The best source that waits at each of these nodes, the next one first.
+    /// The sources that wait there, the next one first: a few of each node. Of a node of an older version it is the best one only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingSource>,
+    /// How many wait beside these.
+    #[serde(default)]
+    pub waiting_untold: u32,
     /// The transcoder that makes the stream; `None` for a mount whose stream an encoder sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transcoder: Option<TranscoderStatus>,

@@ -70,6 +70,7 @@ impl MountStatus {
             now_playing: None,
             standby: Vec::new(),
             waiting: Vec::new(),
+            waiting_untold: 0,
             rungs: Vec::new(),
             circle: Vec::new(),
             switched_to: None,

@@ -18,7 +18,7 @@ pub struct Standing {
 /// heard.
 pub fn is_outranked(mount: &MountName, standing: Standing, view: &MeshView) -> bool {
     let up = view.nodes.values().filter(|node| node.is_up());
-    let waiting = up.filter_map(|node| node.standby.get(mount));
+    let waiting = up.filter_map(|node| Some(&node.standby.get(mount)?.best));
     let mut fit = waiting.filter(|card| card.sends && card.fitness.is_fit());
     let is_fit = standing.fitness.is_fit();
     fit.any(|card| !is_fit || card.priority.is_before(standing.priority))

@@ -27,6 +27,7 @@ use crate::proto::view::MeshView;
 use crate::service::demand::Demand;
 use crate::service::ingest::{Maker, NotTaken, OwnStream};
 use crate::service::sources::StandbyEntry;
+use crate::wire::gossip::StandbyCard;
 
 /// After how many seconds with less than a tenth of its audio a stream is given up, if the mount does not say less: listeners
 /// have five seconds in hand, and a connection that has lost a packet is back in three.
@@ -361,7 +362,8 @@ fn is_taken(config: &OutsideRelayConfig, view: &MeshView, job: &OutsideRelayJob)
     let (mount, mounts) = (&job.mount, config.mesh.documents.mounts());
     let has_source = view.source(mount).is_some() && !view.yields(mount);
     let up = view.nodes.values().filter(|node| node.is_up());
-    let mut waiting = up.filter_map(|node| node.standby.get(mount));
+    let cards = up.filter_map(|node| node.standby.get(mount));
+    let mut waiting = cards.flat_map(StandbyCard::told);
     has_source && !fails_by_silence(mount, &mounts, view)
         || waiting
             .any(|card| !matches!(card.fitness, SourceFitness::Unknown | SourceFitness::Silent))

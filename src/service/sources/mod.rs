@@ -1,7 +1,8 @@
 //! The sources that are connected to this node: those on air and those on standby, and how a source gives way.
 
+mod standby;
+
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,16 +12,17 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+pub use self::standby::StandbyEntry;
+use self::standby::StandbySources;
 use crate::io::clock;
 use crate::logic::source::closed::{ClosedSources, Closing};
-use crate::model::fitness::SourceFitness;
 use crate::model::mount::{MountName, MountSpec, Takeover};
 use crate::model::sound::StreamSound;
 use crate::model::source::SourceOrigin;
 use crate::model::source_priority::SourcePriority;
 use crate::model::stream::StreamId;
 use crate::proto::view::MeshView;
-use crate::wire::gossip::{ClosedCard, StandbyCard, StreamFindings};
+use crate::wire::gossip::{ClosedCard, StreamFindings};
 
 /// How long a source may take to give way: its task only has to see the order.
 const GIVE_WAY: Duration = Duration::from_secs(1);
@@ -96,9 +98,7 @@ struct OnAir {
 #[derive(Debug, Default)]
 struct SourceTable {
     on_air: BTreeMap<MountName, OnAir>,
-    standby: BTreeMap<MountName, BTreeMap<WaitingId, Waiter>>,
-    /// The number of the last source that waited.
-    last_waiting: WaitingId,
+    standby: StandbySources,
     /// The sources that were closed for what they had sent.
     closed: ClosedSources,
     /// The places that are taken: by all sources that are connected, on air or not.
@@ -158,48 +158,6 @@ struct Predecessor {
     heir: OwnedSemaphorePermit,
 }
 
-/// The number of a source that waits here.
-type WaitingId = u64;
-
-/// A source on standby, and the address of its client; `None`: it has none.
-#[derive(Debug)]
-struct Waiter {
-    card: StandbyCard,
-    client: Option<IpAddr>,
-}
-
-/// Keeps a source on standby in the table for as long as it waits.
-#[derive(Debug)]
-pub struct StandbyEntry {
-    sources: Sources,
-    mount: MountName,
-    id: WaitingId,
-}
-
-impl StandbyEntry {
-    /// Notes whether it could be heard.
-    pub(super) fn note(&self, fitness: SourceFitness) {
-        let mut table = self.sources.0.lock();
-        let waiting = table.standby.get_mut(&self.mount);
-        if let Some(waiter) = waiting.and_then(|waiting| waiting.get_mut(&self.id)) {
-            let card = &mut waiter.card;
-            (card.sends, card.fitness) = (fitness.is_fit(), fitness);
-        }
-    }
-}
-
-impl Drop for StandbyEntry {
-    fn drop(&mut self) {
-        let mut table = self.sources.0.lock();
-        if let Some(waiting) = table.standby.get_mut(&self.mount) {
-            waiting.remove(&self.id);
-            if waiting.is_empty() {
-                table.standby.remove(&self.mount);
-            }
-        }
-    }
-}
-
 impl Sources {
     /// Notes a source that goes on air.
     pub(super) fn enter(
@@ -230,30 +188,6 @@ impl Sources {
             dismissed,
             checks,
             _alive: alive,
-        }
-    }
-
-    /// Notes a source that waits for its turn, and has sent nothing since.
-    pub(super) fn wait(
-        &self,
-        mount: &MountName,
-        priority: SourcePriority,
-        client: Option<IpAddr>,
-    ) -> StandbyEntry {
-        let mut table = self.0.lock();
-        table.last_waiting += 1;
-        let id = table.last_waiting;
-        let card = StandbyCard {
-            priority,
-            sends: false,
-            fitness: SourceFitness::Idle,
-        };
-        let waiting = table.standby.entry(mount.clone()).or_default();
-        waiting.insert(id, Waiter { card, client });
-        StandbyEntry {
-            sources: self.clone(),
-            mount: mount.clone(),
-            id,
         }
     }
 
@@ -351,39 +285,6 @@ impl Sources {
         let on_air = table.on_air.get_mut(mount);
         if let Some(on_air) = on_air.filter(|it| it.stream_id == stream_id) {
             on_air.sound = sound;
-        }
-    }
-
-    /// The mounts for which sources wait on standby at this node, and the best of each: one that sends, if one does.
-    pub fn standby(&self) -> BTreeMap<MountName, StandbyCard> {
-        let table = self.0.lock();
-        let best = |waiting: &BTreeMap<WaitingId, Waiter>| {
-            let cards = waiting.values().map(|waiter| waiter.card);
-            cards.min_by_key(|card| (!card.sends, card.priority))
-        };
-        let all = table.standby.iter();
-        all.filter_map(|(mount, waiting)| Some((mount.clone(), best(waiting)?)))
-            .collect()
-    }
-
-    /// Whether a client that speaks for a source of this priority at this node means one that waits here: the one on air is at
-    /// another node, or has another address than the client, which has that of one that waits.
-    pub fn speaks_for_waiting(
-        &self,
-        mount: &MountName,
-        priority: SourcePriority,
-        client: IpAddr,
-    ) -> bool {
-        let table = self.0.lock();
-        let waiting = table.standby.get(mount);
-        let waiting = waiting.into_iter().flat_map(BTreeMap::values);
-        let mut waiting = waiting.filter(|it| it.card.priority == priority && it.client.is_some());
-        match table.on_air.get(mount) {
-            None => waiting.next().is_some(),
-            Some(on_air) => {
-                on_air.facts.origin.ip != client
-                    && waiting.any(|waiter| waiter.client == Some(client))
-            }
         }
     }
 

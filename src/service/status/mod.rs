@@ -42,7 +42,7 @@ use crate::model::switch::Switch;
 use crate::model::traits::NodeTraits;
 use crate::proto::on_air;
 use crate::proto::view::{MeshNode, MeshView};
-use crate::wire::gossip::StreamCard;
+use crate::wire::gossip::{StandbyCard, StreamCard};
 
 /// The services that the status is put together from.
 #[derive(Clone, Debug)]
@@ -315,18 +315,19 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
     let best = source.or_else(|| view.holders(path).max_by_key(|(_, card)| card.offset));
     let card = best.map(|(_, card)| card);
     let up = view.nodes.iter().filter(|(_, node)| node.is_up());
-    let waiting = up.filter_map(|(name, node)| {
-        let card = node.standby.get(path)?;
-        Some(WaitingSource {
-            node: name.clone(),
+    let standby = up.filter_map(|(name, node)| Some((name, node.standby.get(path)?)));
+    let standby: Vec<(&NodeName, &StandbyCard)> = standby.collect();
+    let waiting = standby.iter().flat_map(|(name, card)| {
+        card.told().map(|card| WaitingSource {
+            node: (*name).clone(),
             priority: card.priority,
             sends: card.sends,
             fitness: card.fitness,
         })
     });
     let mut waiting: Vec<WaitingSource> = waiting.collect();
-    let standby = waiting.iter().map(|it| it.node.clone()).collect();
     waiting.sort_by_key(|it| (!it.sends, it.priority));
+    let untold = standby.iter().map(|(_, card)| card.untold);
     let sum = |of: fn(&StreamCard) -> u32| {
         let counts = view.holders(path).map(|(_, card)| of(card));
         counts.fold(0, u32::saturating_add)
@@ -375,8 +376,9 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         holders: view.holders(path).map(|(name, _)| name.clone()).collect(),
         title: card.map(|card| caption(&card.title)).unwrap_or_default(),
         now_playing: card.and_then(|card| now_playing(view, card, path)),
-        standby,
+        standby: standby.iter().map(|(name, _)| (*name).clone()).collect(),
         waiting,
+        waiting_untold: untold.fold(0, u32::saturating_add),
         transcoder: None,
         rungs: Vec::new(),
         circle: Vec::new(),

@@ -8,7 +8,7 @@
 //! | `document` | the digest of its document | on change |
 //! | `stream/PATH` | [`StreamCard`] | while it holds the stream, each second |
 //! | `about/PATH` | [`StreamAbout`] | while the stream's source is connected to it, or has just gone |
-//! | `standby/PATH` | [`StandbyCard`]: the best source that waits for its turn there | while one does |
+//! | `standby/PATH` | [`StandbyCard`]: the sources that wait for their turn there, the best one first | while one does |
 //! | `closed/PATH` | [`ClosedCard`] | for some minutes after it has closed a source for what that had sent |
 //! | `outside/NAME` | an outside server's load | after each question, while it holds that server's seat |
 //! | `reach/NAME` | [`ReachCard`]: what came back from that node's public address | on change, while it is the one that asks |
@@ -56,7 +56,7 @@ pub use self::outside_relays::{
     outside_relay_key, outside_relay_mount, yielding_key, yielding_mount,
 };
 pub use self::rung::{RungCard, rung_key, rung_mount};
-pub use self::standby::{StandbyCard, standby_key, standby_mount};
+pub use self::standby::{StandbyCard, WaitingCard, standby_key, standby_mount};
 pub use self::transcoding::{
     TRANSCODING, TranscodingCard, transcoder_key, transcoder_mount, wanted_key, wanted_mount,
 };

@@ -7,7 +7,7 @@ use super::*;
 use crate::model::node::Generation;
 use crate::model::status::NodeState;
 use crate::proto::view::MeshNode;
-use crate::wire::gossip::{StandbyCard, StreamAbout, StreamCard};
+use crate::wire::gossip::{StandbyCard, StreamAbout, StreamCard, WaitingCard};
 
 const SOON: Duration = Duration::from_millis(10);
 const IN_USE: Result<Epoch, Denial> = Err(Denial::MountInUse);
@@ -63,9 +63,12 @@ impl World {
             node.standby.insert(
                 mount(),
                 StandbyCard {
-                    priority,
-                    sends,
-                    fitness: SourceFitness::Fit,
+                    best: WaitingCard {
+                        priority,
+                        sends,
+                        fitness: SourceFitness::Fit,
+                    },
+                    ..StandbyCard::default()
                 },
             );
         }

@@ -143,7 +143,7 @@ fn a_better_source_that_sends_nothing_is_not_waited_for() {
     world.with_priority("b", 2, false);
     let node = world.view.nodes.get_mut(&name("b")).unwrap();
     node.streams.clear();
-    node.standby.get_mut(&mount()).unwrap().sends = false;
+    node.standby.get_mut(&mount()).unwrap().best.sends = false;
     let asked = world.handle(Input::Tick);
     assert!(matches!(asked[..], [Output::Request(_)]), "{asked:?}");
 }
@@ -215,7 +215,7 @@ fn a_card_that_could_not_be_heard_outranks_none() {
     assert!(is_outranked(&mount(), unknown, &world.view));
     let card = world.view.nodes.get_mut(&name("b")).unwrap();
     let card = card.standby.get_mut(&mount()).unwrap();
-    card.fitness = SourceFitness::OtherFormat;
+    card.best.fitness = SourceFitness::OtherFormat;
     assert!(!is_outranked(&mount(), unknown, &world.view));
 }
 

@@ -361,7 +361,8 @@ async fn a_source_could_be_heard_once_its_audio_is_found() {
     bench.gossip();
     let fitness = || {
         let waiting = bench.ingest.sources.standby();
-        waiting.get(&mount()).map(|card| (card.sends, card.fitness))
+        let card = waiting.get(&mount()).map(|card| card.best);
+        card.map(|card| (card.sends, card.fitness))
     };
     let mut second = bench.offer();
     let page = b"<p>one moment</p>".repeat(4_000);
