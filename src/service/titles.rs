@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
-use tracing::{debug, info};
+use tracing::info;
 
 use super::mesh::Mesh;
 use super::streams::Streams;
@@ -89,12 +89,6 @@ impl Titles {
             Ok(Ok(Some(Frame::Denied(_)))) => Err(NotSet::NoSource),
             _ => Err(NotSet::NoAnswer),
         }
-    }
-
-    /// Keeps a title for the source that waits on standby here, if one does: it is shown when that is heard.
-    pub fn keep_for_waiting(&self, mount: &MountName, title: &TitleInfo) {
-        let is_kept = self.streams.waiting_titles.keep(mount, title);
-        debug!(%mount, is_kept, "a title of a source that waits");
     }
 
     /// Sets the title if the mount's source is connected to this node, at its first byte if it is not heard yet.

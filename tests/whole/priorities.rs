@@ -19,6 +19,8 @@ const PASSWORD: &str = "hackme-not";
 const SECOND_PASSWORD: &str = "hackme-later";
 /// The numbers of the first frames of the three sources: no source of a test gets from one to the next.
 const FIRST: [u64; 3] = [0, 1_000_000, 2_000_000];
+/// The user of the last of them.
+const NIGHT: &str = "source--priority=3";
 /// How many frames are heard of a source before the next one comes: 1.3 s.
 const HEARD: u64 = 50;
 
@@ -286,13 +288,15 @@ fn titles_of_a_source_that_waits_are_not_shown() {
     let mesh = mesh();
     let studio = source(&mesh.nodes[0], "source", PASSWORD, FIRST[0]);
     mesh.wait_on_air(RADIO);
-    let _auto = source(&mesh.nodes[1], "source", SECOND_PASSWORD, FIRST[1]);
-    wait_standby(&mesh, &["n2"]);
-    let tell = |node: &TestNode, password: &str, song: &str| {
+    let auto = source(&mesh.nodes[1], "source", SECOND_PASSWORD, FIRST[1]);
+    let _night = source(&mesh.nodes[1], NIGHT, PASSWORD, FIRST[2]);
+    wait_standby(&mesh, &["n2", "n2"]);
+    let tell_as = |user: &str, node: &TestNode, password: &str, song: &str| {
         let target = format!("/admin/metadata?mode=updinfo&mount={RADIO}&song={song}");
-        let answer = http::get_as(&node.address(), &target, "source", password).unwrap();
+        let answer = http::get_as(&node.address(), &target, user, password).unwrap();
         assert_eq!(answer.head.status, 200, "{}", answer.text());
     };
+    let tell = |node, password, song| tell_as("source", node, password, song);
     let [_, second, third] = &mesh.nodes[..] else {
         panic!("three nodes")
     };
@@ -300,14 +304,17 @@ fn titles_of_a_source_that_waits_are_not_shown() {
     mesh.wait_each_sees(RADIO, "the title", |mount| mount.title == "Live");
     tell(third, SECOND_PASSWORD, "Auto");
     tell(second, SECOND_PASSWORD, "Kept");
+    tell_as(NIGHT, second, PASSWORD, "Night");
     tell(third, PASSWORD, "Later");
     mesh.wait_each_sees(RADIO, "the next title", |mount| {
-        assert!(!["Auto", "Kept"].contains(&mount.title.as_str()));
+        assert!(!["Auto", "Kept", "Night"].contains(&mount.title.as_str()));
         mount.title == "Later"
     });
     // What it has said at its own node is shown when it is heard.
     drop(studio);
     mesh.wait_each_sees(RADIO, "the kept title", |mount| mount.title == "Kept");
+    drop(auto);
+    mesh.wait_each_sees(RADIO, "the next kept title", |mount| mount.title == "Night");
 }
 
 #[test]

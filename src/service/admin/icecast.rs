@@ -2,6 +2,7 @@
 
 use hyper::{Response, StatusCode};
 use serde_json::{Map, Value};
+use tracing::debug;
 
 use super::Admin;
 use super::call::{Answer, Call};
@@ -42,12 +43,13 @@ pub(super) async fn metadata(admin: &Admin, call: Call) -> Answer {
     let view = admin.0.mesh.cluster.view();
     let on_air = view.about(&mount).filter(|_| view.source(&mount).is_some());
     let client = told.login().caller.client;
-    let is_of_waiting = on_air.zip(priority).is_some_and(|(about, told)| {
-        told != about.priority || admin.0.sources.speaks_for_waiting(&mount, told, client)
-    });
-    if is_of_waiting {
+    if let Some((about, priority)) = on_air.zip(priority)
+        && (priority != about.priority
+            || admin.0.sources.speaks_for_waiting(&mount, priority, client))
+    {
         // Said by a source that waits: what is heard is not that.
-        admin.0.titles.keep_for_waiting(&mount, &title);
+        let is_kept = admin.0.sources.keep_title(&mount, priority, client, &title);
+        debug!(%mount, is_kept, "a title of a source that waits");
         return Ok(message(StatusCode::OK, "Metadata update successful", 1));
     }
     let answer = match admin.0.titles.set(&mount, &title).await {

@@ -18,6 +18,7 @@ use crate::io::clock;
 use crate::model::fitness::SourceFitness;
 use crate::model::mount::MountName;
 use crate::model::stream::{EndReason, StreamId};
+use crate::model::title::TitleInfo;
 use crate::proto::source::{
     Input, LocalStream, OtherSource, Output, RefusalReason, Source, SourceContext, SourceStage,
     Standing, is_outranked,
@@ -49,8 +50,8 @@ pub(super) struct Broadcast<'a> {
     waiting: Option<StandbyEntry>,
     /// Keeps a title for it until it is on air.
     unheard: Option<Unheard>,
-    /// Keeps a title for it while it waits on standby.
-    waiting_title: Option<Unheard>,
+    /// The title that was told of it while it waited on standby.
+    waiting_title: Option<TitleInfo>,
     /// Whether it could be heard, while it is not on air.
     fitness: Fitness,
     /// Why its connection is closed, once it is.
@@ -260,18 +261,16 @@ impl<'a> Broadcast<'a> {
         match output {
             Output::GoOnAir(stream_id, epoch) => {
                 self.lookup = None;
-                self.waiting = None;
+                self.leave_line();
                 intake.listen(None);
                 let taken = air::taken_serials(self.ingest, &self.offer.spec.path);
-                let (unheard, waiting) = (self.unheard.take(), self.waiting_title.take());
+                let (unheard, waited) = (self.unheard.take(), self.waiting_title.take());
                 let lead = intake.begin(&taken);
                 let opening = Opening {
                     media_type: intake.media_type(&lead),
                     format: intake.kind().1,
                     lead,
-                    title: unheard
-                        .and_then(|it| it.title())
-                        .or_else(|| waiting.and_then(|it| it.title())),
+                    title: unheard.and_then(|it| it.title()).or(waited),
                 };
                 let begun = Air::begin(self.ingest, &self.offer, opening, stream_id, epoch);
                 match begun.await {
@@ -298,12 +297,11 @@ impl<'a> Broadcast<'a> {
             Output::Request(stream_id) => self.lookup = Some(self.request(stream_id)),
             Output::CheckPresence(other, until) => self.lookup = Some(self.look(other, until)),
             Output::Accept => {
-                self.waiting = None;
                 self.unheard = Some(self.ingest.streams.early_titles.expect(mount));
+                self.leave_line();
             }
             Output::StandBy => {
                 info!(priority = %self.offer.priority, "source on standby");
-                self.waiting_title = Some(self.ingest.streams.waiting_titles.expect(mount));
                 self.waiting = Some(wait(self.ingest, &self.offer));
             }
             Output::LeaveAir(reason) => {
@@ -316,6 +314,12 @@ impl<'a> Broadcast<'a> {
             // The first two are done by `carry_out`; the last is the end, which drops everything.
             Output::GoOnAir(..) | Output::FinishReading | Output::Refuse(_) => {}
         }
+    }
+
+    /// Waits for its turn no longer.
+    fn leave_line(&mut self) {
+        let title = self.waiting.take().and_then(|waiting| waiting.title());
+        self.waiting_title = title.or(self.waiting_title.take());
     }
 
     fn request(&self, stream_id: StreamId) -> SourceLookup {

@@ -7,16 +7,20 @@ use super::Sources;
 use crate::model::fitness::SourceFitness;
 use crate::model::mount::MountName;
 use crate::model::source_priority::SourcePriority;
+use crate::model::title::TitleInfo;
 use crate::wire::gossip::{StandbyCard, WaitingCard};
 
 /// The number of a source that waits here: one that came later has a greater one.
 type WaitingId = u64;
 
-/// A source on standby, and the address of its client; `None`: it has none.
+/// A source on standby.
 #[derive(Debug)]
 struct Waiter {
     card: WaitingCard,
+    /// The address of its client; `None`: it has none.
     client: Option<IpAddr>,
+    /// The last title that was told of it while it waited.
+    title: Option<TitleInfo>,
 }
 
 /// All of them, by their mounts.
@@ -28,12 +32,16 @@ pub(super) struct StandbySources {
 }
 
 impl StandbySources {
-    /// Those of a mount, the one that came first before the others.
+    /// The sources that wait for a mount, the one that came first before the others.
     fn of(&self, mount: &MountName) -> impl Iterator<Item = &Waiter> {
         self.waiting
             .get(mount)
             .into_iter()
             .flat_map(BTreeMap::values)
+    }
+
+    fn find(&mut self, mount: &MountName, id: WaitingId) -> Option<&mut Waiter> {
+        self.waiting.get_mut(mount)?.get_mut(&id)
     }
 
     fn enter(&mut self, mount: &MountName, waiter: Waiter) -> WaitingId {
@@ -69,11 +77,16 @@ pub struct StandbyEntry {
 }
 
 impl StandbyEntry {
+    /// The last title that was told of it.
+    pub(in crate::service) fn title(&self) -> Option<TitleInfo> {
+        let mut table = self.sources.0.lock();
+        table.standby.find(&self.mount, self.id)?.title.clone()
+    }
+
     /// Notes whether it could be heard.
     pub(in crate::service) fn note(&self, fitness: SourceFitness) {
         let mut table = self.sources.0.lock();
-        let of_mount = table.standby.waiting.get_mut(&self.mount);
-        if let Some(waiter) = of_mount.and_then(|of_mount| of_mount.get_mut(&self.id)) {
+        if let Some(waiter) = table.standby.find(&self.mount, self.id) {
             let card = &mut waiter.card;
             (card.sends, card.fitness) = (fitness.is_fit(), fitness);
         }
@@ -100,7 +113,12 @@ impl Sources {
             sends: false,
             fitness: SourceFitness::Idle,
         };
-        let id = self.0.lock().standby.enter(mount, Waiter { card, client });
+        let waiter = Waiter {
+            card,
+            client,
+            title: None,
+        };
+        let id = self.0.lock().standby.enter(mount, waiter);
         StandbyEntry {
             sources: self.clone(),
             mount: mount.clone(),
@@ -134,5 +152,29 @@ impl Sources {
                     && waiting.any(|waiter| waiter.client == Some(client))
             }
         }
+    }
+
+    /// Keeps a title for the source of this priority that waits here, to be shown when it is heard; whether there is one. Of several it is
+    /// for the one that has the address of the client, or else, as they cannot be told apart, for all.
+    pub fn keep_title(
+        &self,
+        mount: &MountName,
+        priority: SourcePriority,
+        client: IpAddr,
+        title: &TitleInfo,
+    ) -> bool {
+        let mut table = self.0.lock();
+        let of_mount = table.standby.waiting.get_mut(mount);
+        let waiting = of_mount.into_iter().flat_map(BTreeMap::values_mut);
+        let mut meant: Vec<&mut Waiter> = waiting
+            .filter(|it| it.card.priority == priority && it.client.is_some())
+            .collect();
+        if meant.iter().any(|it| it.client == Some(client)) {
+            meant.retain(|it| it.client == Some(client));
+        }
+        for waiter in &mut meant {
+            waiter.title = Some(title.clone());
+        }
+        !meant.is_empty()
     }
 }

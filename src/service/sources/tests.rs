@@ -1,6 +1,7 @@
 //! The books on sources: what is noted, asked for and forgotten.
 
 use super::*;
+use crate::model::title::TitleInfo;
 
 fn facts(protocol: SourceProtocol) -> SourceFacts {
     SourceFacts {
@@ -138,4 +139,30 @@ fn a_client_speaks_for_the_source_that_waits_where_the_other_one_is_elsewhere() 
     drop(entry);
     let _entry = sources.enter(&mount, StreamId(8), facts(SourceProtocol::Http));
     assert!(!speaks(SourcePriority::FIRST, 1), "both are at one address");
+}
+
+#[test]
+fn a_title_is_kept_for_the_source_that_waits_and_is_meant() {
+    let (sources, mount) = (Sources::default(), MountName::try_from("/a").unwrap());
+    let ip = |last| SourceOrigin::sample(last).ip;
+    let wait = |priority: u8, client| sources.wait(&mount, priority.into(), Some(ip(client)));
+    let keep = |priority: u8, client, title| {
+        sources.keep_title(
+            &mount,
+            priority.into(),
+            ip(client),
+            &TitleInfo::plain(title),
+        )
+    };
+    let waiting = [wait(2, 1), wait(2, 2), wait(3, 1)];
+    let _relay = sources.wait(&mount, SourcePriority::FIRST, None);
+    let titles = || waiting.each_ref().map(|it| it.title().map(|it| it.text));
+    assert!(keep(2, 1, "One") && keep(3, 9, "Three"));
+    assert!(!keep(4, 1, "None") && !keep(1, 1, "None"));
+    let (one, three) = (Some("One".to_owned()), Some("Three".to_owned()));
+    assert_eq!(titles(), [one, None, three.clone()]);
+    // Neither has that address: they cannot be told apart.
+    assert!(keep(2, 9, "Both"));
+    let both = Some("Both".to_owned());
+    assert_eq!(titles(), [both.clone(), both, three]);
 }

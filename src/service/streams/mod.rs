@@ -87,8 +87,6 @@ pub struct Streams {
     clock: RuntimeClock,
     /// The titles of streams that are not held yet.
     pub(super) early_titles: EarlyTitles,
-    /// The titles of sources that wait on standby.
-    pub(super) waiting_titles: EarlyTitles,
 }
 
 impl Streams {
@@ -98,7 +96,6 @@ impl Streams {
             map: Arc::default(),
             clock,
             early_titles: EarlyTitles::default(),
-            waiting_titles: EarlyTitles::default(),
         }
     }
 

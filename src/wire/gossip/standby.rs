@@ -19,7 +19,7 @@ pub struct StandbyCard {
     /// The next one. An older version tells of this one only, and reads no other.
     #[serde(flatten)]
     pub best: WaitingCard,
-    /// Those after it in their order: a few.
+    /// A few of the others, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub others: Vec<WaitingCard>,
     /// How many wait beside these.
