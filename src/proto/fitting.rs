@@ -48,20 +48,38 @@ impl RungFormat {
 }
 
 impl Fitting<'_> {
-    /// Why players could not go on from a mount to one of these fallbacks, or from one of these to a later one.
-    pub fn fallback_fault(
+    /// Why players could not go on between a rung that a mount gets by its fallbacks, or by those of them, and another one: of that mount,
+    /// or of one that has it as a fallback.
+    pub fn fallback_fault(&self, mount: &MountName) -> Option<Box<OtherFormat>> {
+        let spec = self.mounts.get(mount)?;
+        let own = RungName::from(mount.clone());
+        let gotten = ladder::rungs(spec, self.mounts).split_off(1);
+        let listed = |rungs: &[RungName]| self.ladder_fault(mount, rungs, &gotten);
+        let mut others = self.mounts.values().filter(|other| other.path != *mount);
+        listed(&ladder::rungs(spec, self.mounts)).or_else(|| {
+            others.find_map(|other| {
+                let rungs = ladder::rungs(other, self.mounts);
+                rungs.contains(&own).then(|| listed(&rungs)).flatten()
+            })
+        })
+    }
+
+    /// Why players could not go on between two of these rungs, one of which is among those that a mount gets.
+    fn ladder_fault(
         &self,
         mount: &MountName,
-        fallbacks: &[RungName],
+        rungs: &[RungName],
+        gotten: &[RungName],
     ) -> Option<Box<OtherFormat>> {
-        let own = RungName::from(mount.clone());
-        let rungs = [&own].into_iter().chain(fallbacks);
         let mut before: Vec<RungFormat> = Vec::new();
-        for told in rungs.filter_map(|rung| self.told(mount, rung)) {
-            match before.iter().find(|it| !it.fits(&told)) {
-                Some(misfit) => return Some(fault(FALLBACK, &told, misfit)),
-                None => before.push(told),
+        for told in rungs.iter().filter_map(|rung| self.told(mount, rung)) {
+            let counts =
+                |it: &&RungFormat| gotten.contains(&it.rung) || gotten.contains(&told.rung);
+            let misfit = before.iter().filter(counts).find(|it| !it.fits(&told));
+            if let Some(misfit) = misfit {
+                return Some(fault(FALLBACK, &told, misfit));
             }
+            before.push(told);
         }
         None
     }
@@ -236,6 +254,11 @@ mod tests {
             }
         }
 
+        fn fallback(&self, mount: &str) -> Option<String> {
+            let fault = self.fitting().fallback_fault(&mount.parse().unwrap());
+            fault.map(|fault| fault.to_string())
+        }
+
         fn order(&self, mount: &str, to: &str) -> Option<String> {
             let fault = self
                 .fitting()
@@ -255,14 +278,11 @@ mod tests {
 
     #[test]
     fn a_file_is_judged_by_its_record_and_not_by_what_is_gossiped_of_another_one() {
-        let mut scene = Scene::new(&[("/live", "")], &[("q", "Ogg Vorbis, 44.1 kHz, stereo")])
-            .on_air("/live", "MP3");
-        let fault = |scene: &Scene| {
-            let rungs = ["file:q".parse().unwrap()];
-            let live = "/live".parse().unwrap();
-            scene.fitting().fallback_fault(&live, &rungs)
-        };
-        let said = fault(&scene).unwrap().to_string();
+        let mounts = [("/live", "file:q")];
+        let mut scene =
+            Scene::new(&mounts, &[("q", "Ogg Vorbis, 44.1 kHz, stereo")]).on_air("/live", "MP3");
+        let fault = |scene: &Scene| scene.fallback("/live");
+        let said = fault(&scene).unwrap();
         assert!(
             said.contains("file:q is Ogg Vorbis, 44.1 kHz, stereo, and /live MP3"),
             "{said}"
@@ -281,6 +301,27 @@ mod tests {
         // A record without words says nothing, so gossip counts.
         scene.files.values_mut().next().unwrap().format.clear();
         assert_eq!(fault(&scene), None);
+    }
+
+    #[test]
+    fn a_fallback_has_to_fit_whole_ladders() {
+        let mounts = [
+            ("/live.mp3", "/auto"),
+            ("/auto", "file:q"),
+            ("/other", "file:q"),
+        ];
+        let scene = || Scene::new(&mounts, &[("q", "Ogg Opus"), ("r", "MP3")]);
+        // The file comes behind the fallback that is set, and behind the mount that has this one as a fallback.
+        for mount in ["/live.mp3", "/auto"] {
+            let said = scene().fallback(mount).unwrap();
+            let because = "fallback: file:q is Ogg Opus, and /live.mp3 MP3 by its name";
+            assert!(said.starts_with(because), "{said}");
+        }
+        assert_eq!(scene().fallback("/other"), None);
+        // What was there before is not the fault of an edit elsewhere.
+        let mounts = [("/live.mp3", "file:q,/auto"), ("/auto", "file:r")];
+        let forced = Scene::new(&mounts, &[("q", "Ogg Opus"), ("r", "")]);
+        assert_eq!(forced.fallback("/auto"), None);
     }
 
     #[test]

@@ -219,11 +219,16 @@ fn check_formats(
 ) -> Result<(), ChangeError> {
     let mesh = &admin.0.mesh;
     let (mut mounts, view) = (mesh.documents.mounts(), mesh.cluster.view());
-    if !mounts.contains_key(mount)
-        && let Ok(new) = edited(mount, None, changes.fields())
-    {
+    let fallbacks = fallbacks_in(changes.fields());
+    let sets_fallback = fallbacks.is_some();
+    let intended = Arc::make_mut(&mut mounts);
+    if let Some(spec) = intended.get_mut(mount) {
+        if let Some(fallback) = fallbacks {
+            spec.fallback = fallback;
+        }
+    } else if let Ok(new) = edited(mount, None, changes.fields()) {
         // One that is transcoded has a format before anybody has heard it.
-        Arc::make_mut(&mut mounts).insert(mount.clone(), new);
+        intended.insert(mount.clone(), new);
     }
     let files = mesh.documents.files();
     let fitting = Fitting {
@@ -231,10 +236,11 @@ fn check_formats(
         files: &files,
         view: &view,
     };
-    let fallbacks = fallbacks_in(changes.fields()).unwrap_or_default();
     let order = switch_in(changes.fields());
-    let listed = fitting.fallback_fault(mount, fallbacks.rungs());
-    let fault = listed.or_else(|| fitting.order_fault(mount, &order?.to));
+    let listed = sets_fallback.then(|| fitting.fallback_fault(mount));
+    let fault = listed
+        .flatten()
+        .or_else(|| fitting.order_fault(mount, &order?.to));
     fault.map_or(
         Ok(()),
         |fault| Err(FallbackFault::OtherFormat(fault).into()),
