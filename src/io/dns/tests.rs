@@ -34,9 +34,22 @@ impl Drop for Guard {
     }
 }
 
+/// How often another port is tried: each time, one of some 28,000 has to be one that a connection of this machine holds.
+const TRIES: u32 = 20;
+
+/// Sockets on a port of this address that is free for UDP and, as the system cannot know when it chooses, for TCP.
+fn bind_any_port(address: &str) -> Result<DnsSockets, BindError> {
+    let addresses = [address.parse().unwrap()];
+    let mut tries = (0..TRIES).map(|_| DnsSockets::bind(&addresses, CONNECTIONS));
+    let is_taken = |error: &BindError| error.error.kind() == io::ErrorKind::AddrInUse;
+    tries
+        .find(|bound| !bound.as_ref().is_err_and(is_taken))
+        .expect("a port that is free for both")
+}
+
 /// Serves on an address; where, and what ends it when it is dropped.
 fn serve(address: &str) -> (SocketAddr, Guard) {
-    let sockets = DnsSockets::bind(&[address.parse().unwrap()], CONNECTIONS).unwrap();
+    let sockets = bind_any_port(address).unwrap();
     let address = sockets.datagrams[0].local_address().unwrap();
     let tasks = Tasks::default();
     sockets.serve(&echo(), &tasks);
@@ -64,7 +77,7 @@ async fn a_datagram_is_answered_from_the_address_that_was_asked() {
 
 #[tokio::test]
 async fn one_socket_for_all_addresses_takes_both_families() {
-    let Ok(sockets) = DnsSockets::bind(&["[::]:0".parse().unwrap()], CONNECTIONS) else {
+    let Ok(sockets) = bind_any_port("[::]:0") else {
         return; // a machine without IPv6
     };
     let port = sockets.datagrams[0].local_address().unwrap().port();
