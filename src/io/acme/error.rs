@@ -8,7 +8,7 @@ use instant_acme::{Error, Problem};
 use super::client::Notes;
 use super::key::NoRequest;
 use crate::io::http::{BadAuthorities, HttpError, with_causes};
-use crate::model::caption::caption;
+use crate::model::caption::{beginning, caption};
 use crate::model::status::certificates::span;
 
 /// The longest text of an authority that is kept: its problems have some 200 bytes, and a record is small.
@@ -143,13 +143,15 @@ impl AcmeError {
     }
 }
 
-/// Whether an order may be refused only because it would replace a certificate: the authority does not know that notion, or
-/// not that certificate, or has replaced it already.
+/// Whether an order may have failed only because it would replace a certificate: the authority does not know that notion, or
+/// not that certificate, or has replaced it already, or does not say in its answer that it replaces it.
 pub(super) fn is_of_replacing(error: &Error) -> bool {
     const KINDS: [&str; 3] = ["alreadyReplaced", "malformed", "unauthorized"];
     match error {
         Error::Unsupported(_) => true,
         Error::Api(problem) => KINDS.contains(&&*kind(problem)),
+        // The library has no kind of its own for an answer without `replaces`; those of our client are no answer at all.
+        Error::Other(why) => !why.is::<HttpError>(),
         _ => false,
     }
 }
@@ -173,7 +175,6 @@ pub(super) fn words(problem: &Problem) -> String {
     shortened(&text)
 }
 
-fn shortened(text: &str) -> String {
-    let text = caption(text);
-    text[..text.floor_char_boundary(MAX_WORDS_BYTES)].to_owned()
+pub(super) fn shortened(text: &str) -> String {
+    beginning(&caption(text), MAX_WORDS_BYTES)
 }

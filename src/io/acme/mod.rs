@@ -15,6 +15,7 @@ use instant_acme::{
     Account, AccountBuilder, CertificateIdentifier, Identifier, NewAccount, NewOrder,
 };
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tracing::info;
 
 use self::client::{Client, Notes};
 pub use self::error::AcmeError;
@@ -125,6 +126,11 @@ impl Authority {
             None => self.account.new_order(&order).await,
             Some(replaced) => match self.account.new_order(&order.replaces(replaced)).await {
                 Err(why) if error::is_of_replacing(&why) => {
+                    let why = error::shortened(&why.to_string());
+                    info!(
+                        ?names,
+                        why, "a renewal is ordered anew, as if it replaced no certificate"
+                    );
                     self.account.new_order(&NewOrder::new(&identifiers)).await
                 }
                 begun => begun,
