@@ -18,6 +18,7 @@ use crate::io::password::{Passwords, Secret};
 use crate::logic::import::listing::{self, MAX_LIST_BYTES, NoList, USUAL_PATH};
 use crate::logic::import::plan::{ImportStep, Missing, plan};
 use crate::logic::records::mounts::MOUNT_KIND;
+use crate::model::caption::beginning;
 use crate::model::import::{ImportReport, ImportSettings, ListReport};
 use crate::model::node::NodeName;
 use crate::model::outside_relay::RelayAddress;
@@ -292,5 +293,5 @@ impl JobKind for Imports {
 }
 
 fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_WORDS_BYTES)].to_owned()
+    beginning(text, MAX_WORDS_BYTES)
 }

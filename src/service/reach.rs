@@ -18,6 +18,7 @@ use super::mesh::Mesh;
 use crate::io::clock;
 use crate::io::http::{Limits, Question, request_within, with_causes};
 use crate::logic::forecast::reach;
+use crate::model::caption::beginning;
 use crate::model::finding::Finding;
 use crate::model::node::{Generation, NodeName};
 use crate::proto::view::{MeshNode, MeshView};
@@ -299,10 +300,7 @@ impl Reaching {
 /// Asks a node once at its address.
 async fn ask(name: NodeName, asked: ProbedPeer, keys: ProofKeys) -> ProbeResult {
     let finding = find(&name, &asked.url, &keys).await;
-    let finding = finding.unwrap_or_else(|why| {
-        let end = why.floor_char_boundary(MAX_REASON_BYTES);
-        Finding::Failed(why[..end].to_owned())
-    });
+    let finding = finding.unwrap_or_else(|why| Finding::Failed(beginning(&why, MAX_REASON_BYTES)));
     ProbeResult {
         name,
         generation: asked.generation,

@@ -12,6 +12,7 @@ use crate::io::clock;
 use crate::io::gossip::MAX_VALUE_BYTES;
 use crate::io::http::{HttpError, Limits, Question, request_within, with_causes};
 use crate::logic::forecast::OutsideBulletin;
+use crate::model::caption::beginning;
 use crate::model::outside::{OutsideReport, OutsideServer};
 use crate::wire::gossip;
 use crate::wire::outside;
@@ -78,7 +79,7 @@ pub(super) async fn run(outside: &Outside, server: &OutsideServer) {
                     number,
                     ..OutsideReport::default()
                 },
-                failure: Some(shortened(&with_causes(&failure))),
+                failure: Some(beginning(&with_causes(&failure), MAX_FAILURE_BYTES)),
                 arrived,
             },
         };
@@ -127,10 +128,6 @@ fn tell_operator(before: Condition, found: Result<&OutsideReport, &Failure>) -> 
             Condition::Failing
         }
     }
-}
-
-fn shortened(text: &str) -> String {
-    text[..text.floor_char_boundary(MAX_FAILURE_BYTES)].to_owned()
 }
 
 /// Gossips a bulletin, with as many of the latest counters as fit into one value.
