@@ -4,7 +4,6 @@
 //! is decided by the same choice, so a node is told of as good for a host only while it shows a certificate for it there.
 
 use std::cmp::Reverse;
-use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -13,7 +12,7 @@ use tokio::sync::watch;
 
 use super::certificate::Certificate;
 use crate::io::clock;
-use crate::logic::certificates::precedence::Standing;
+use crate::logic::certificates::precedence::{Ends, Standing, hosts_meant};
 use crate::model::host::address_of;
 
 /// The origin of a certificate.
@@ -48,11 +47,11 @@ struct CertificateStore {
     public_host: OnceLock<String>,
 }
 
-/// The certificates as clients see them that name no host: they have connected to this address of the node.
+/// The certificates as a client sees them that names no host.
 #[derive(Debug)]
 pub(super) struct AtAddress {
     pub(super) certificates: Certificates,
-    pub(super) ip: Option<IpAddr>,
+    pub(super) ends: Option<Ends>,
 }
 
 impl Certificates {
@@ -100,7 +99,10 @@ impl Certificates {
         let held = self.0.held.borrow();
         // Who connects to an address names no host.
         let shown = match address_of(host) {
-            Some(ip) => best(held.iter(), &self.hosts_at(Some(ip)), unix_s),
+            Some(own) => {
+                let ends = Ends { own, client: own };
+                best(held.iter(), &self.hosts_meant(Some(ends)), unix_s)
+            }
             None => best(held.iter(), &[host.to_owned()], unix_s),
         };
         let facts = shown.map(|one| &one.certificate.facts);
@@ -112,13 +114,8 @@ impl Certificates {
         self.0.held.subscribe()
     }
 
-    /// The hosts that a client may mean that names none and has connected to this address, the likeliest first. Behind a
-    /// router the address is another one than that which the client knows.
-    fn hosts_at(&self, ip: Option<IpAddr>) -> Vec<String> {
-        let ip = ip.map(|ip| ip.to_canonical().to_string());
-        ip.into_iter()
-            .chain(self.0.public_host.get().cloned())
-            .collect()
+    fn hosts_meant(&self, ends: Option<Ends>) -> Vec<String> {
+        hosts_meant(ends, self.0.public_host.get().map(String::as_str))
     }
 
     /// The key for a client that means one of these hosts.
@@ -167,14 +164,14 @@ impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         match hello.server_name() {
             Some(host) => self.answer(&[host.to_owned()], &hello),
-            None => self.answer(&self.hosts_at(None), &hello),
+            None => self.answer(&self.hosts_meant(None), &hello),
         }
     }
 }
 
 impl ResolvesServerCert for AtAddress {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let hosts = self.certificates.hosts_at(self.ip);
+        let hosts = self.certificates.hosts_meant(self.ends);
         self.certificates.answer(&hosts, &hello)
     }
 }
@@ -238,24 +235,28 @@ mod tests {
             .map(|one| (one.certificate, one.standing))
             .collect();
         held.push((name, imported(2)));
-        certificates.set_mesh(held);
+        certificates.set_mesh(held.clone());
         assert_eq!(
             chosen(&certificates, &["radio.example"]),
             "radio.example 2029"
         );
-        let meant = |ip: &str| certificates.hosts_at(ip.parse().ok());
-        assert_eq!(meant("::ffff:192.0.2.1"), ["192.0.2.1", "radio.example"]);
-        let shown = |ip: &str| {
-            let meant = meant(ip);
+        let shown = |own: &str, client: &str| {
+            let ends = Ends {
+                own: own.parse().unwrap(),
+                client: client.parse().unwrap(),
+            };
+            let meant = certificates.hosts_meant(Some(ends));
             let meant: Vec<&str> = meant.iter().map(String::as_str).collect();
             chosen(&certificates, &meant)
         };
-        assert_eq!(shown("192.0.2.1"), "radio.example 2030");
-        assert_eq!(
-            shown("192.0.2.2"),
-            "radio.example 2029",
-            "the public host's"
-        );
+        let (ours, public) = ("radio.example 2030", "radio.example 2029");
+        assert_eq!(shown("192.0.2.1", "198.51.100.7"), ours);
+        assert_eq!(shown("192.0.2.2", "198.51.100.7"), public);
+        let (certificate, standing) = (certificate(&["10.0.0.5"], 2028), imported(3));
+        held.push((certificate, standing));
+        certificates.set_mesh(held);
+        assert_eq!(shown("10.0.0.5", "10.0.0.9"), "10.0.0.5 2028");
+        assert_eq!(shown("10.0.0.5", "198.51.100.7"), public, "by a router");
         assert!(certificates.is_good_for("192.0.2.1", NOW));
     }
 

@@ -1,7 +1,6 @@
 //! The handshake of TLS with a client of the door.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use super::certificates::{AtAddress, Certificates};
 use super::tickets::Tickets;
 use crate::io::door_stream::DoorStream;
 use crate::io::tls::ClusterSecret;
+use crate::logic::certificates::precedence::Ends;
 
 /// The protocol that is spoken within TLS. Nothing here speaks HTTP/2.
 const ALPN: &[u8] = b"http/1.1";
@@ -111,7 +111,7 @@ impl Https {
     /// Shakes hands with a client that begins so. Has no time limit of its own; what a client sends meanwhile is kept
     /// up to 64 KiB.
     pub async fn accept(&self, socket: TcpStream) -> Result<DoorStream, NoTls> {
-        let ip = socket.local_addr().ok().map(|address| address.ip());
+        let ends = ends_of(&socket);
         let mut acceptor = LazyConfigAcceptor::new(Acceptor::default(), socket);
         let begun = match (&mut acceptor).await {
             Ok(begun) => begun,
@@ -120,7 +120,7 @@ impl Https {
                 return Err(NoTls { why, socket });
             }
         };
-        let config = self.config_for(&begun.client_hello(), ip);
+        let config = self.config_for(&begun.client_hello(), ends);
         let turn = self.0.turns.acquire().await;
         // The runtime would run whoever waits for a turn as soon as one is free, three in a row, and all else after them:
         // of a crowd that came at once a new client heard nothing for seconds. So whoever has a turn lets all others go first.
@@ -137,8 +137,8 @@ impl Https {
         }
     }
 
-    /// How a client is spoken to that begins so, and has connected to this address.
-    fn config_for(&self, hello: &ClientHello<'_>, ip: Option<IpAddr>) -> Arc<ServerConfig> {
+    /// How a client is spoken to that begins so, by such a connection.
+    fn config_for(&self, hello: &ClientHello<'_>, ends: Option<Ends>) -> Arc<ServerConfig> {
         let knows_ours = hello
             .alpn()
             .is_some_and(|mut names| names.any(|name| name == ALPN));
@@ -152,7 +152,7 @@ impl Https {
         let mut config = ServerConfig::clone(config); // some pointers
         config.cert_resolver = Arc::new(AtAddress {
             certificates: self.0.certificates.clone(),
-            ip,
+            ends,
         });
         Arc::new(config)
     }
@@ -171,6 +171,14 @@ impl Https {
             );
         }
     }
+}
+
+/// The addresses of a connection, while it is there.
+fn ends_of(socket: &TcpStream) -> Option<Ends> {
+    Some(Ends {
+        own: socket.local_addr().ok()?.ip(),
+        client: socket.peer_addr().ok()?.ip(),
+    })
 }
 
 /// Clients for tests.

@@ -1,10 +1,14 @@
 //! The choice among several certificates for the same host: the one that the mesh got last is used, while its dates hold.
+//! And which hosts a client may mean that names none.
 //!
 //! A wildcard that the mesh has ordered takes no host from a certificate that names it: the wildcard is renewed by itself, and
 //! nobody has asked for another certificate of that host. One that an operator gives is meant for all that it is good for.
 
+use std::net::IpAddr;
+
 use crate::model::acme::{CertificateSource, KeptCertificate};
 use crate::model::https::CertificateName;
+use crate::model::reach::Reach;
 
 /// How a certificate came to be used here, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,38 @@ impl Standing {
             not_after_unix_s,
         }
     }
+}
+
+/// The two addresses of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The node's.
+    pub own: IpAddr,
+    /// The client's.
+    pub client: IpAddr,
+}
+
+impl Ends {
+    /// Whether a router stands between them that gives the node another address: who comes from the public internet cannot
+    /// have asked for one that only a few machines reach.
+    fn is_through_router(self) -> bool {
+        Reach::of(self.own) != Reach::Everybody && Reach::of(self.client) == Reach::Everybody
+    }
+}
+
+/// The hosts that a client may mean that names none, and has connected so to a node that the world knows by this host. The
+/// likeliest comes first.
+///
+/// Whoever asks for an address names no host (RFC 6066, section 3). Behind a router the address that was asked for is not
+/// the one that the connection has here, but the public one.
+pub fn hosts_meant(ends: Option<Ends>, public_host: Option<&str>) -> Vec<String> {
+    let own = ends.map(|ends| ends.own.to_canonical().to_string());
+    let public = public_host.map(str::to_owned);
+    let likeliest_first = match ends.is_some_and(Ends::is_through_router) {
+        true => [public, own],
+        false => [own, public],
+    };
+    likeliest_first.into_iter().flatten().collect()
 }
 
 /// How much speaks for a certificate of the mesh, for names that it covers.
@@ -117,6 +153,33 @@ mod tests {
         assert_eq!(used(&both, 250), 1, "though it ends earlier");
         assert_eq!(used(&both, 301), 0, "it has ended");
         assert_eq!(used(&both, 199), 0, "it has not begun");
+    }
+
+    #[test]
+    fn a_client_through_a_router_means_the_public_host() {
+        let meant = |own: &str, client: &str| {
+            let ends = Ends {
+                own: own.parse().unwrap(),
+                client: client.parse().unwrap(),
+            };
+            hosts_meant(Some(ends), Some("203.0.113.5")).join(" ")
+        };
+        for (own, client, hosts) in [
+            ("192.168.1.5", "198.51.100.7", "203.0.113.5 192.168.1.5"),
+            ("::ffff:10.0.0.5", "2001:db8::7", "203.0.113.5 10.0.0.5"),
+            (
+                "100.64.0.5",
+                "::ffff:198.51.100.7",
+                "203.0.113.5 100.64.0.5",
+            ),
+            ("192.168.1.5", "192.168.1.9", "192.168.1.5 203.0.113.5"),
+            ("127.0.0.1", "127.0.0.1", "127.0.0.1 203.0.113.5"),
+            ("203.0.113.6", "198.51.100.7", "203.0.113.6 203.0.113.5"),
+        ] {
+            assert_eq!(meant(own, client), hosts, "{client} at {own}");
+        }
+        assert_eq!(hosts_meant(None, Some("a.example")), ["a.example"]);
+        assert!(hosts_meant(None, None).is_empty());
     }
 
     #[test]
