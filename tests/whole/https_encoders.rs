@@ -135,6 +135,41 @@ fn an_encoder_that_distrusts_the_certificate_goes_on_in_plain() {
     assert!(wire.sent().concat().contains(&login()));
 }
 
+#[test]
+fn an_encoder_that_requires_tls_is_offered_it_again() {
+    if !have("ezstream") {
+        return;
+    }
+    let (tls, node, wire, folder) = stage();
+    let ca = folder.path().join("ca.pem");
+    let start = |trusts| Ezstream::start(wire.port(), "Required", trusts);
+    let gives_up = |trusts| assert!(!start(trusts).child.wait().unwrap().success());
+    gives_up(None); // at the certificate
+    gives_up(Some(&*ca)); // it is offered none, so that it could send without
+    let source = start(Some(&*ca));
+    wait_on_air(&node);
+    drop(source);
+    eventually(PATIENCE, "the source is gone", || {
+        let status = node.try_status().map_err(|error| error.to_string())?;
+        let is_gone = status.mounts.iter().all(|mount| mount.source.is_none());
+        so(is_gone, format!("{:?}", status.mounts))
+    });
+    gives_up(None);
+    // Asks for nothing, so that it has nothing to resume.
+    let shown = || {
+        let client = Connection::open_tls(&node.address()).unwrap();
+        client.certificate().unwrap()
+    };
+    let first = shown();
+    tls.replace(&TestCa::get().issue_for_loopback());
+    eventually(PATIENCE, "another certificate is shown", || {
+        so(shown() != first, "the first one")
+    });
+    let _source = start(Some(&*ca));
+    wait_on_air(&node);
+    assert!(!wire.sent().concat().contains(&login()));
+}
+
 /// How a node answers a request that would rather go on by TLS, with these bytes behind it.
 fn asked(node: &TestNode, host: &str, behind: &str) -> u16 {
     let mut connection = Connection::open(&node.address()).unwrap();

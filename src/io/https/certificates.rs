@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use super::certificate::Certificate;
 use crate::io::clock;
 use crate::logic::certificates::precedence::{Ends, Standing, hosts_meant};
+use crate::model::certificate::CertificateFacts;
 use crate::model::host::address_of;
 
 /// The origin of a certificate.
@@ -96,6 +97,11 @@ impl Certificates {
 
     /// Whether a client that checks it could connect to this host at this time.
     pub fn is_good_for(&self, host: &str, unix_s: u64) -> bool {
+        self.good_for(host, unix_s).is_some()
+    }
+
+    /// The certificate by which a client that checks it could connect to this host at this time.
+    pub fn good_for(&self, host: &str, unix_s: u64) -> Option<Arc<CertificateFacts>> {
         let held = self.0.held.borrow();
         // Who connects to an address names no host.
         let shown = match address_of(host) {
@@ -105,8 +111,8 @@ impl Certificates {
             }
             None => best(held.iter(), &[host.to_owned()], unix_s),
         };
-        let facts = shown.map(|one| &one.certificate.facts);
-        facts.is_some_and(|facts| facts.is_valid_at(unix_s) && facts.covers(host))
+        let facts = &shown?.certificate.facts;
+        (facts.is_valid_at(unix_s) && facts.covers(host)).then(|| facts.clone())
     }
 
     /// A receiver that is told of each change, and holds them all.
