@@ -35,8 +35,9 @@ pub enum BadMountName {
 
 impl MountName {
     /// First segments that are never a mount, because the node answers below them.
-    pub const RESERVED: [&str; 10] = [
+    pub const RESERVED: [&str; 11] = [
         ".well-known",
+        "7.html",
         "_stream",
         "admin",
         "admin.cgi",

@@ -18,7 +18,7 @@ use crate::io::seal::Seal;
 use crate::io::tasks::Tasks;
 use crate::logic::forecast::Life;
 use crate::proto::ended::Ended;
-use crate::service::admin::{Admin, AdminConfig, Contact};
+use crate::service::admin::{Admin, AdminConfig, Contact, Feeds};
 use crate::service::audience::{Audience, MeshAudience};
 use crate::service::authority::{AuthorityConfig, MountAuthority};
 use crate::service::cluster::joining::Joiner;
@@ -204,6 +204,7 @@ impl Core<'_> {
             sources: carriers.sources.clone(),
             shoutcast_mount: self.settings.shoutcast_mount.clone(),
             seal: self.seal.clone(),
+            feeds: Feeds::new(visitors.clone()),
         });
         let switchboard = Switchboard {
             mesh: mesh.clone(),

@@ -78,11 +78,11 @@ pub(super) fn destination(head: &Head) -> Destination {
 }
 
 /// The purpose of a request, by which plain HTTP may not be enough.
-pub(super) fn purpose(destination: &Destination, path: &str) -> Purpose {
+pub(super) fn purpose(destination: &Destination, head: &Head) -> Purpose {
     match destination {
         Destination::Source => Purpose::Source,
         Destination::Listen(_, Entrance::Front) | Destination::Playlist(..) => Purpose::Stream,
-        Destination::Admin => admin::purpose(path),
+        Destination::Admin => admin::purpose(head.method(), head.path()),
         Destination::Listen(_, Entrance::Passthrough(_))
         | Destination::Options(_)
         | Destination::Capabilities
@@ -126,12 +126,16 @@ mod tests {
     use super::*;
     use crate::wire::http::reader::{Parsed, parse};
 
-    fn routed(line: &str) -> Destination {
+    fn head(line: &str) -> Head {
         let request = format!("{line} HTTP/1.1\r\nHost: h\r\n\r\n");
         match parse(request.as_bytes()) {
-            Ok(Parsed::Complete { head, .. }) => destination(&head),
+            Ok(Parsed::Complete { head, .. }) => head,
             other => panic!("{line}: {other:?}"),
         }
+    }
+
+    fn routed(line: &str) -> Destination {
+        destination(&head(line))
     }
 
     fn mount(path: &str) -> MountName {
@@ -177,6 +181,7 @@ mod tests {
         for (line, expected) in [
             ("GET /", Purpose::Page),
             ("GET /?part=mesh", Purpose::Page),
+            ("STATS /", Purpose::AdminPage),
             ("GET /status.json", Purpose::Open),
             ("GET /livez", Purpose::Open),
             ("GET /admin/moveclients?mount=/a", Purpose::AdminPage),
@@ -189,9 +194,7 @@ mod tests {
             ("GET /_stream/n1/a.mp3", Purpose::Open),
             ("OPTIONS *", Purpose::Open),
         ] {
-            let path = line.split(' ').nth(1).unwrap_or_default();
-            let path = path.split('?').next().unwrap_or_default();
-            assert_eq!(purpose(&routed(line), path), expected, "{line}");
+            assert_eq!(purpose(&routed(line), &head(line)), expected, "{line}");
         }
     }
 

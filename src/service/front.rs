@@ -197,7 +197,7 @@ impl Front {
         };
         let reply = match self
             .plain_http
-            .judge(&visitor, &head, purpose(&destination, head.path()))
+            .judge(&visitor, &head, purpose(&destination, &head))
         {
             PlainVerdict::Answer => reply,
             PlainVerdict::Redirect(location) => {

@@ -85,7 +85,7 @@ fn start_with(flavour: Flavour, prepared: Prepared, more: &str) -> Server {
     let home = tempfile::tempdir().unwrap();
     let web = home.path().join("web");
     files(&web);
-    for page in ["status-json.xsl", "xml2json.xslt"] {
+    for page in ["status-json.xsl", "status.xsl", "xml2json.xslt"] {
         fs::copy(Path::new(PAGES).join("web").join(page), web.join(page)).unwrap();
     }
     // As root it becomes somebody else, who must be able to read all this and to write logs.

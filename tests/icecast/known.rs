@@ -126,6 +126,7 @@ pub(crate) const KH: &[(u8, &str)] = &[
     (66, "it sends bytes `F`, which are not in the file"),
     (68, "the answer has lines and indents"),
     (70, "the list is text/html"),
+    (73, "it answers a command that is none with the statistics"),
     (
         83,
         "a server that sends chunks is not relayed, nor one whose certificate is its own",

@@ -47,6 +47,7 @@ mod https_files;
 mod https_floods;
 mod https_listeners;
 mod https_redirects;
+mod icecast_admin;
 mod icecast_engine;
 mod icecast_pages;
 mod intro;

@@ -5,7 +5,7 @@ use crate::support::node::{Setup, TestNode};
 
 /// Paths, and the methods that each has.
 const ROUTES: [(&str, &str); 25] = [
-    ("/", "GET, HEAD, OPTIONS"),
+    ("/", "GET, HEAD, STATS, OPTIONS"),
     ("/status.json", "GET, HEAD, OPTIONS"),
     ("/status-json.xsl", "GET, HEAD, OPTIONS"),
     ("/load.xsl", "GET, HEAD, OPTIONS"),
@@ -115,7 +115,6 @@ fn an_unknown_address_says_where_to_look() {
         "GET /api/v1/nothing",
         "POST /api/v1/nothing",
         "GET /favicon.ico",
-        "GET /admin/showlog",
         "DELETE /api/v1/nodes/n1/drain/x",
     ] {
         let answer = send(&node, line, "Content-Length: 0\r\n");

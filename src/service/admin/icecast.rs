@@ -15,6 +15,7 @@ use super::switches;
 use super::told_title;
 use super::told_title::ToldTitle;
 use crate::model::mount::MountName;
+use crate::model::node::NodeName;
 use crate::proto::on_air;
 use crate::service::dismissal::NotDismissed;
 use crate::service::logins::Right;
@@ -143,6 +144,44 @@ pub(super) async fn set_fallback(admin: &Admin, call: Call) -> Answer {
 pub(super) fn named_mount(call: &Call, field: &str) -> Option<MountName> {
     let name = FormFields::parse(call.query().as_bytes()).text(field)?;
     MountName::with_or_without_slash(&name).ok()
+}
+
+/// The words for a `node` that is none.
+pub(super) const NO_SUCH_NODE: &str = "node, the name of a node of this mesh";
+
+/// A node is named that this mesh does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NoSuchNode;
+
+/// The node that the query names, if it names one.
+pub(super) fn named_node(admin: &Admin, call: &Call) -> Result<Option<NodeName>, NoSuchNode> {
+    let Some(name) = FormFields::parse(call.query().as_bytes()).text("node") else {
+        return Ok(None);
+    };
+    let named = NodeName::try_from(name).map_err(|_| NoSuchNode)?;
+    let view = admin.0.mesh.cluster.view();
+    view.nodes
+        .contains_key(&named)
+        .then_some(Some(named))
+        .ok_or(NoSuchNode)
+}
+
+/// Answers `/admin/updatemetadata`, which is what Icecast has a form made of: the mount, if it has a source.
+pub(super) fn title_form(admin: &Admin, call: &Call) -> Answer {
+    let Some(mount) = named_mount(call, "mount") else {
+        return Ok(missing("mount, the path of a mount such as /radio.mp3"));
+    };
+    if admin.0.mesh.cluster.view().source(&mount).is_none() {
+        return Ok(no_source());
+    }
+    let source = Element::new("source").with_attribute("mount", mount);
+    let form = Element::new("icestats").with(source);
+    Ok(reply::xml(StatusCode::OK, form.document()))
+}
+
+/// The answer to a command that is none, to who may give commands.
+pub(super) fn no_such_command() -> Response<Body> {
+    message(StatusCode::BAD_REQUEST, "Unrecognised command", 0)
 }
 
 /// Answers `/admin/manageauth`: no mount keeps listeners' accounts, as with Icecast where a mount has none. A name that

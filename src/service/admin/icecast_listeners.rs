@@ -4,11 +4,10 @@ use hyper::StatusCode;
 
 use super::Admin;
 use super::call::{Answer, Call};
-use super::icecast::{message, missing, named_mount, no_source};
+use super::icecast::{NO_SUCH_NODE, message, missing, named_mount, named_node, no_source};
 use super::reply;
 use crate::model::listener::{ListedListener, ListenerId, ListenerList};
 use crate::model::mount::MountName;
-use crate::model::node::NodeName;
 use crate::service::audience::NotKilled;
 use crate::wire::xml::Element;
 
@@ -20,10 +19,8 @@ pub(super) async fn list(admin: &Admin, call: Call) -> Answer {
     if admin.0.mesh.documents.mount(&mount).is_none() {
         return Ok(no_source());
     }
-    let node = match call.parameter("node")?.map(NodeName::try_from) {
-        None => None,
-        Some(Ok(node)) if admin.0.mesh.cluster.view().nodes.contains_key(&node) => Some(node),
-        Some(_) => return Ok(missing("node, the name of a node of this mesh")),
+    let Ok(node) = named_node(admin, &call) else {
+        return Ok(missing(NO_SUCH_NODE));
     };
     let mut list = admin.0.audience.list(Some(&mount)).await;
     if let Some(node) = &node {
@@ -77,6 +74,7 @@ fn row(listener: &ListedListener) -> Element {
 mod tests {
     use super::*;
     use crate::model::listener::{ListenerFacts, SilentNode};
+    use crate::model::node::NodeName;
 
     #[test]
     fn listeners_have_the_names_that_icecasts_tools_read() {

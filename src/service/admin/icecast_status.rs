@@ -15,7 +15,6 @@ use crate::model::mount::MountName;
 use crate::model::status::{MountStatus, NodeStatus, SourceStatus, Status};
 use crate::service::status::Viewer;
 use crate::wire::http::date;
-use crate::wire::http::forwarded::Client;
 
 /// Icecast's name for a stream whose source gives it none.
 const UNNAMED: &str = "Unspecified name";
@@ -75,8 +74,7 @@ pub(super) fn status_json(admin: &Admin, call: &Call) -> Answer {
 impl Figures {
     /// The figures of this status, for whoever calls.
     pub(super) fn of(admin: &Admin, call: &Call, status: &Status) -> Self {
-        let host = call.header("host").filter(|host| !host.is_empty());
-        let base = base(status, call.client, host);
+        let base = base(status, call);
         Self::new(status, &admin.0.contact, &base, call.query())
     }
 
@@ -133,13 +131,18 @@ fn wanted_mount(query: &str) -> Option<String> {
     Some(percent_decode_str(path).decode_utf8_lossy().into_owned())
 }
 
-/// The address of the answering node, for HTTPS or not, as the client asked.
-fn base(status: &Status, client: Client, host: Option<&str>) -> String {
+/// The address of this node, for HTTPS or not, as the client asked.
+pub(super) fn base_for(admin: &Admin, call: &Call) -> String {
+    base(&admin.0.statuses.status(Viewer::Public), call)
+}
+
+fn base(status: &Status, call: &Call) -> String {
     let own = status.nodes.iter().find(|node| node.name == status.node);
     let plain = || own.map(|node| node.url.clone()).unwrap_or_default();
-    if !client.https {
+    if !call.client.https {
         return plain();
     }
+    let host = call.header("host").filter(|host| !host.is_empty());
     let public = own.and_then(|node: &NodeStatus| node.https_url.clone());
     let named = || host.map(|host| format!("https://{host}"));
     public.or_else(named).unwrap_or_else(plain)

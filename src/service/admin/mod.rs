@@ -9,10 +9,14 @@ mod browser;
 mod call;
 mod certificates;
 mod declined;
+mod event_feed;
+mod feed;
 mod files;
 mod form;
 mod icecast;
 mod icecast_listeners;
+mod icecast_pages;
+mod icecast_playlist;
 mod icecast_stats;
 mod icecast_status;
 mod import;
@@ -30,6 +34,7 @@ mod reply;
 mod routes;
 mod settings;
 mod shoutcast_cgi;
+mod stats_feed;
 mod steering;
 mod streamlist;
 mod switches;
@@ -52,6 +57,7 @@ use tracing::{debug, info};
 
 use self::call::{Answer, Call};
 use self::declined::Declined;
+pub use self::feed::Feeds;
 pub use self::icecast_status::Contact;
 use self::reply::{Body, Complaint};
 use self::routes::{Access, Handler, Lookup, Route};
@@ -72,7 +78,7 @@ use crate::io::seal::Seal;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::wire::http::forwarded::Client;
-use crate::wire::http::head::Head;
+use crate::wire::http::head::{self, Head};
 use crate::wire::http::reader::MAX_HEADERS;
 use crate::wire::livez::ProofKeys;
 
@@ -111,6 +117,8 @@ pub struct AdminConfig {
     pub proof_keys: ProofKeys,
     /// Seals the keys of certificates that are imported.
     pub seal: Seal,
+    /// The room for answers that go on.
+    pub feeds: Feeds,
 }
 
 /// A cheap, cloneable way to answer.
@@ -148,8 +156,12 @@ pub fn is_ours(path: &str) -> bool {
 }
 
 /// The purpose of a request for one of our paths.
-pub fn purpose(path: &str) -> Purpose {
-    let access = routes::access(table::ROUTES, path);
+pub fn purpose(method: &head::Method, path: &str) -> Purpose {
+    let method = match method {
+        head::Method::Head => "GET",
+        method => method.token(),
+    };
+    let access = routes::access(table::ROUTES, method, path);
     match access {
         Some(Access::Anybody) if path == "/" => Purpose::Page,
         Some(Access::Manage) if path.starts_with("/api/") => Purpose::Api,
@@ -220,13 +232,25 @@ impl Admin {
             Lookup::WrongMethod(allowed) => {
                 return reply::wrong_method(call.request.method(), &allowed);
             }
-            Lookup::NoSuchPath => return reply::nothing_here(),
+            Lookup::NoSuchPath => return self.refuse_unknown(&call).await,
         };
         let call = Call { named, ..call };
         match timeout(route.limit, self.carry_out(route, call)).await {
             Ok(answer) => answer.unwrap_or_else(Declined::answer),
             Err(_) if unread.is_nothing() => reply::late(),
             Err(_) => reply::too_slow(),
+        }
+    }
+
+    /// Answers a call that has no row: who may give Icecast's commands is told that this is none.
+    async fn refuse_unknown(&self, call: &Call) -> Response<Body> {
+        let is_command = matches!(*call.request.method(), Method::GET | Method::HEAD);
+        if !is_command || !call.path().starts_with("/admin/") {
+            return reply::nothing_here();
+        }
+        match self.0.logins.check(call.login(), Right::Manage).await {
+            Ok(()) => icecast::no_such_command(),
+            Err(why) => Declined::from(why).answer(),
         }
     }
 

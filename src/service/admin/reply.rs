@@ -42,8 +42,8 @@ pub(super) fn json<T: Serialize>(status: StatusCode, value: &T) -> Response<Body
     of(status, "application/json; charset=utf-8", body)
 }
 
-/// A page of fixed words.
-pub(super) fn html(status: StatusCode, body: &'static str) -> Response<Body> {
+/// A page without scripts, in which texts of strangers are escaped.
+pub(super) fn html(status: StatusCode, body: impl Into<Bytes>) -> Response<Body> {
     of(status, "text/html; charset=utf-8", body)
 }
 

@@ -94,6 +94,11 @@ impl Route {
         Self::of("DELETE", pattern, access, handler)
     }
 
+    /// A row for Icecast's method STATS.
+    pub(super) const fn stats(pattern: &'static str, access: Access, handler: Handler) -> Self {
+        Self::of("STATS", pattern, access, handler)
+    }
+
     const fn of(
         method: &'static str,
         pattern: &'static str,
@@ -119,12 +124,16 @@ impl Route {
     }
 }
 
-/// The right that the requests for a path need, whatever the method; the greatest if they differ.
-pub(super) fn access(routes: &[Route], path: &str) -> Option<Access> {
-    let here = routes
-        .iter()
-        .filter(|route| matched(route.pattern, path).is_some());
-    here.map(|route| route.access).max()
+/// The right that a request for a path needs; if the path does not have the method, the greatest of those that it has.
+pub(super) fn access(routes: &[Route], method: &str, path: &str) -> Option<Access> {
+    let here = || {
+        let routes = routes.iter();
+        routes.filter(|route| matched(route.pattern, path).is_some())
+    };
+    let of_method = here().find(|route| route.method == method);
+    of_method
+        .or_else(|| here().max_by_key(|route| route.access))
+        .map(|route| route.access)
 }
 
 /// The row for a request among `routes`, or why there is none.

@@ -6,9 +6,9 @@ use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    certificates, files, icecast, icecast_listeners, icecast_stats, icecast_status, import,
-    listeners, load_page, mounts, nodes, open, outside, password, shoutcast_cgi, steering,
-    streamlist, switches,
+    certificates, event_feed, files, icecast, icecast_listeners, icecast_pages, icecast_playlist,
+    icecast_stats, icecast_status, import, listeners, load_page, mounts, nodes, open, outside,
+    password, shoutcast_cgi, stats_feed, steering, streamlist, switches,
 };
 use crate::wire::livez;
 
@@ -30,8 +30,12 @@ macro_rules! later {
 #[rustfmt::skip]
 pub(super) static ROUTES: &[Route] = &[
     Route::get("/", Anybody, Now(open::page)),
+    Route::stats("/", Manage, later!(stats_feed::stats_feed)),
     Route::get("/status.json", Anybody, later!(open::status)),
     Route::get("/status-json.xsl", Anybody, Now(icecast_status::status_json)),
+    Route::get("/status.xsl", Anybody, Now(icecast_pages::status_page)),
+    Route::get("/7.xsl", Anybody, Now(icecast_pages::seven_xsl)),
+    Route::get("/7.html", Anybody, Now(icecast_pages::seven_html)),
     Route::get("/load.xsl", Anybody, Now(load_page::load_page)),
     Route::get(livez::PATH, Anybody, Now(open::alive)),
     Route::get("/healthz", Anybody, Now(open::alive)),
@@ -47,6 +51,11 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/admin/stats", Manage, Now(icecast_stats::stats)),
     Route::get("/admin/stats.xml", Manage, Now(icecast_stats::stats)),
     Route::get("/admin/stats.json", Manage, Now(icecast_stats::stats_json)),
+    Route::get("/admin/eventfeed", Manage, Now(event_feed::event_feed)),
+    Route::get("/admin/publicstats", Anybody, Now(icecast_stats::public_stats)),
+    Route::get("/admin/publicstats.json", Anybody, Now(icecast_status::status_json)),
+    Route::get("/admin/buildm3u", Anybody, Now(icecast_playlist::build)),
+    Route::get("/admin/updatemetadata", Manage, Now(icecast::title_form)),
     Route::get("/admin/moveclients", Manage, later!(icecast::move_clients)),
     Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
     Route::get("/admin/streamlist", ListStreams, Now(streamlist::xml)),

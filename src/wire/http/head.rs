@@ -36,7 +36,7 @@ pub enum Method {
 
 impl Method {
     /// The method as it is written.
-    pub(super) fn token(&self) -> &str {
+    pub fn token(&self) -> &str {
         match self {
             Self::Get => "GET",
             Self::Head => "HEAD",

@@ -32,6 +32,14 @@ pub(super) const ROWS: &[Row] = &[
         needs: Needs::SECOND,
         check: operators_end_and_move,
     },
+    Row {
+        number: 73,
+        level: Level::Should,
+        expected: "`STATS / HTTP/1.0` with the admin's login: a line for each figure, and then for each that changes; `/status.xsl` names \
+                   the mount and its title; a command that is none: 400 `Unrecognised command`",
+        needs: Needs::NOTHING,
+        check: statistics_are_told_as_they_change,
+    },
 ];
 
 /// The answer to an admin's request.
@@ -129,6 +137,7 @@ fn operators_end_and_move(target: &Target<'_>) -> Outcome {
     let (mount, second) = (target.mount(), target.second());
     let encoder = Encoder::with(target, &mount, mp3(), "")?;
     let _other = Encoder::with(target, &second, mp3(), "")?;
+    target.wait_on_air(&second)?;
     let mut player = Player::tune_in(target, &mount, "")?;
     player.audio(HEARD_BYTES)?;
     let unknown = format!("/admin/killclient?mount={mount}&id=99999999");
@@ -159,4 +168,27 @@ fn operators_end_and_move(target: &Target<'_>) -> Outcome {
     let end = format!("/admin/killsource?mount={mount}");
     says(&admin(target, &end)?, "Source Removed", true)?;
     encoder.wait_closed(CLOSES).map(drop)
+}
+
+fn statistics_are_told_as_they_change(target: &Target<'_>) -> Outcome {
+    let _encoder = Encoder::start(target, mp3())?;
+    let mount = target.mount();
+    target.ask("STATS / HTTP/1.0\r\n\r\n")?.head.want(401)?;
+    let mut feed = target.open()?;
+    feed.send(format!("STATS / HTTP/1.0\r\n{}\r\n", target.admin()?))?;
+    feed.head()?.want(200)?;
+    let mut wait_for = |wanted: &str| -> Outcome {
+        while !feed.line()?.starts_with(wanted) {}
+        Ok(())
+    };
+    wait_for("EVENT global sources ")?;
+    wait_for(&format!("EVENT {mount} listenurl http://"))?;
+    target.set_title("song=Seventy+Three")?;
+    wait_for(&format!("EVENT {mount} title Seventy Three"))?;
+    let page = target.get("/status.xsl", "")?;
+    page.head.want(200)?;
+    let text = page.text();
+    let named = text.contains(&format!("Mount Point {mount}")) && text.contains("Seventy Three");
+    want(named, || text.clone())?;
+    admin(target, "/admin/none")?.want(400, "Unrecognised command")
 }
