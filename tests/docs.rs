@@ -50,7 +50,7 @@ const OTHERS: [(&str, &str); 10] = [
 ];
 
 /// Beginnings of `antiphon` commands that are read, not run, and why.
-const ONLY_READ: [(&str, &str); 5] = [
+const ONLY_READ: [(&str, &str); 6] = [
     (
         "node forget",
         "it needs a dead node; tests/whole/membership.rs has one",
@@ -66,6 +66,10 @@ const ONLY_READ: [(&str, &str); 5] = [
     (
         "cert import",
         "it needs the files of a certificate; tests/whole/certificates has some",
+    ),
+    (
+        "import icecast.xml",
+        "it needs that file; tests/whole/moving_in.rs has one",
     ),
     (
         "demo",

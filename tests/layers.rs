@@ -70,8 +70,8 @@ const OWNERS: [(&str, &[&str]); 8] = [
     ("anyhow", &["main", "cli", "settings", "node", "io/gossip"]),
     // Its maintenance has ended (see deny.toml): to replace it must stay a day's work.
     ("bincode", &["wire/frame"]),
-    // Answers of strangers are read in one place, with its bounds.
-    ("roxmltree", &["wire/outside"]),
+    // Answers of strangers are read in one place, with its bounds; files of another server in one other.
+    ("roxmltree", &["wire/outside", "wire/icecast/config_file"]),
     // It is pinned to one version, for its byte encoding.
     ("chitchat", &["io/gossip"]),
     // Its errors are turned into words for operators in one place.

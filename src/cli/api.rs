@@ -40,6 +40,9 @@ const NODE_VARIABLE: &str = "ANTIPHON_NODE";
 /// The place of these flags in a help: after the command's own.
 const LAST: usize = 900;
 
+/// The imports in the API.
+pub(super) const IMPORT: &str = "/api/v1/import";
+
 /// The node to ask, and the right to do so.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArgs {

@@ -1,21 +1,20 @@
-//! `antiphon import`: has the streams of other servers' lists relayed here.
+//! `antiphon import`: has the streams of other servers' lists relayed here, or makes what the configuration of an Icecast says.
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use hyper::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::api::{Api, NodeArgs};
+use super::api::{Api, IMPORT, NodeArgs};
 use super::fields::{self, Assignment, AssignmentParser};
+use super::moving_in::MovingInArgs;
 use super::terminal::{self, printable};
 use crate::io::clock;
 use crate::logic::records::import::IMPORT_KIND;
 use crate::model::import::{ImportSettings, ImportStatus};
 use crate::settings::Machine;
 
-/// The imports in the API.
-pub(super) const IMPORT: &str = "/api/v1/import";
 /// A right use of `set`, for those who get it wrong.
 const SET_EXAMPLE: &str = "antiphon import set import_streamlist=http://relay:PASSWORD@master.example:8000/admin/streamlist.txt";
 
@@ -23,8 +22,10 @@ const SET_EXAMPLE: &str = "antiphon import set import_streamlist=http://relay:PA
 pub(super) struct ImportArgs {
     #[command(flatten)]
     node: NodeArgs,
+    #[command(flatten)]
+    moving_in: MovingInArgs,
     #[command(subcommand)]
-    command: ImportCommand,
+    command: Option<ImportCommand>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,17 +56,31 @@ struct Shown {
 impl ImportArgs {
     /// Finds a mistake that no argument alone shows.
     pub(super) fn check(&self) -> Result<(), String> {
-        match &self.command {
-            ImportCommand::Set { changes } => fields::check_once(changes, SET_EXAMPLE),
-            ImportCommand::Show { .. } => Ok(()),
+        match (&self.command, &self.moving_in.file) {
+            (Some(ImportCommand::Set { changes }), None) => {
+                fields::check_once(changes, SET_EXAMPLE)
+            }
+            (Some(ImportCommand::Show { .. }), None) | (None, Some(_)) => Ok(()),
+            (Some(_), Some(file)) => Err(format!(
+                "{} and a command: write one of them, such as antiphon import icecast.xml",
+                file.display()
+            )),
+            (None, None) => Err("name an icecast.xml, or write antiphon import show".to_owned()),
         }
     }
 }
 
 /// Runs one command on imports.
 pub(super) async fn import(args: ImportArgs) -> anyhow::Result<()> {
-    let api = Api::new(args.node, &Machine::here())?;
-    let text = match args.command {
+    let (node, file) = (args.node, args.moving_in.file.clone());
+    let api = || Api::new(node, &Machine::here());
+    let command = match (args.command, file) {
+        (Some(command), _) => command,
+        (None, Some(file)) => return args.moving_in.run(&file, api).await,
+        (None, None) => bail!("there is nothing to do"),
+    };
+    let api = api()?;
+    let text = match command {
         ImportCommand::Show { json: true } => {
             let body = api.ask(Method::GET, IMPORT, None).await?;
             let text = std::str::from_utf8(&body).context("the node's answer is not JSON")?;

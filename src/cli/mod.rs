@@ -15,6 +15,7 @@ mod log_fields;
 mod logging;
 mod mount;
 mod mount_changes;
+mod moving_in;
 mod node;
 mod node_url;
 mod outside;
@@ -96,7 +97,7 @@ enum Command {
     File(file::FileArgs),
     /// Send listeners to Icecast servers that do not run antiphon, too
     Outside(outside::OutsideArgs),
-    /// Relay all streams that an Icecast server lists
+    /// Make the mesh that an icecast.xml describes, or relay all streams that an Icecast server lists
     Import(import::ImportArgs),
     /// Get, show, renew and import certificates for HTTPS
     Cert(cert::CertArgs),

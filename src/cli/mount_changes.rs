@@ -3,9 +3,8 @@
 use hyper::Method;
 use serde_json::Value;
 
-use super::api::Api;
+use super::api::{Api, IMPORT};
 use super::fields::{self, Assignment};
-use super::import::IMPORT;
 use super::places::{self, GEO_TOKEN};
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::model::geo::CountryRule;

@@ -12,8 +12,10 @@ use super::api::{Api, NodeArgs, read_credential};
 use super::{fields, terminal};
 use crate::settings::Machine;
 
-const ADMIN: &str = "/api/v1/admin";
-const RELAY: &str = "/api/v1/relay-login";
+/// The admin password in the API.
+pub(super) const ADMIN: &str = "/api/v1/admin";
+/// The relay password in the API.
+pub(super) const RELAY: &str = "/api/v1/relay-login";
 
 #[derive(Debug, Args)]
 pub(super) struct PasswordArgs {

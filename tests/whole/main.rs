@@ -59,6 +59,7 @@ mod listener_limits;
 mod loss;
 mod membership;
 mod mesh;
+mod moving_in;
 mod operator;
 mod outside;
 mod outside_relays;

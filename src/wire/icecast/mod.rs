@@ -1,6 +1,7 @@
 //! Icecast's additions to HTTP: the heads of its sources and listeners, playlists, and addresses with a redirector's
 //! tag; and the login of Shoutcast, which it understands too.
 
+pub mod config_file;
 pub mod listener_head;
 pub mod local;
 pub mod passthrough;
