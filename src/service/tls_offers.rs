@@ -51,11 +51,11 @@ struct Decline {
 /// How a client has gone on since it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SinceDecline {
-    /// It has not come again.
+    /// Not come again.
     Gone,
-    /// It has asked for TLS again, and was made no offer.
+    /// Asked for TLS again, and was made no offer.
     Asked,
-    /// It has logged in without TLS.
+    /// Logged in without TLS.
     InPlain,
 }
 
