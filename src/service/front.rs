@@ -15,7 +15,7 @@ use super::files::Files;
 use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
 use super::no_request;
-use super::plain_http::{PlainHttp, PlainVerdict};
+use super::plain_http::{PlainHttp, PlainVerdict, Purpose};
 use super::tls_offers::TlsOffers;
 use crate::io::door::{self, Accepted, Door, FirstHead, Greeting, ReadHead, Visitor};
 use crate::io::https::handshake::Https;
@@ -191,14 +191,19 @@ impl Front {
                 After::Over => None,
             };
         }
-        let reply = match mount_of(&destination, head.path()) {
-            Some(mount) => reply.of_mount(self.listening.headers_of(&mount)),
+        let mount = mount_of(&destination, head.path());
+        let reply = match &mount {
+            Some(mount) => reply.of_mount(self.listening.headers_of(mount)),
             None => reply,
         };
-        let reply = match self
-            .plain_http
-            .judge(&visitor, &head, purpose(&destination, &head))
-        {
+        let purpose = match (purpose(&destination, &head), mount) {
+            // A player that follows no redirect to a node follows none to HTTPS.
+            (Purpose::Stream, Some(mount)) if self.listening.is_kept_here(&mount, &head) => {
+                Purpose::Open
+            }
+            (purpose, _) => purpose,
+        };
+        let reply = match self.plain_http.judge(&visitor, &head, purpose) {
             PlainVerdict::Answer => reply,
             PlainVerdict::Redirect(location) => {
                 let answer = reply.and_close().to_https(&location);

@@ -190,3 +190,35 @@ fn browsers_are_sent_to_https_where_the_node_has_a_certificate() {
         "no certificate"
     );
 }
+
+#[test]
+fn players_that_follow_no_redirect_are_not_sent_to_https() {
+    let tls = TlsFolder::new();
+    let mesh = TestMesh::start_with(1, |_, setup| {
+        let setup = tls.of(setup.with(&["--trusted-proxies", "127.0.0.1"]));
+        setup.configured("https_redirect = \"all\"\n")
+    });
+    mesh.create_mount(RADIO, PASSWORD);
+    let _source = KnownSource::start(&mesh.nodes[0], RADIO, PASSWORD);
+    mesh.wait_on_air(RADIO);
+    let node = &mesh.nodes[0];
+    let status = |target: &str, agent: &str| {
+        let (address, mut connection) = (node.address(), node.connect());
+        let head = format!("User-Agent: {agent}\r\nX-Forwarded-For: 192.0.2.9\r\n");
+        let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\n{head}\r\n");
+        connection.send(request).unwrap();
+        connection.head().unwrap().status
+    };
+    let sent_on = || status(RADIO, "Icecast 2.4.4");
+    eventually(PATIENCE, "sent to HTTPS", || {
+        let status = sent_on();
+        so(status == 307, status.to_string())
+    });
+    assert_eq!(status(&format!("{RADIO}?redirect=no"), "player"), 200);
+    done(&node.command("policy", &["set", "--proxy-agents", "Icecast"]));
+    assert_eq!(status(RADIO, "Icecast 2.4.4"), 200);
+    assert_eq!(status(&format!("{RADIO}.m3u"), "Icecast 2.4.4"), 200);
+    assert_eq!(status(RADIO, "player"), 307);
+    done(&node.command("mount", &["set", RADIO, "redirect=false"]));
+    assert_eq!(status(RADIO, "player"), 200);
+}

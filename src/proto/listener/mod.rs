@@ -152,7 +152,12 @@ pub fn answer(
         return overflow(spec, question.client, when_full(context, spec));
     }
     if ask.among == Among::All
-        && is_not_redirected(question, &spec.steering, &context.steering.mesh)
+        && is_not_redirected(
+            question.query,
+            question.agent,
+            &spec.steering,
+            &context.steering.mesh,
+        )
     {
         return serve(question, table, Because::NotRedirected);
     }
@@ -217,19 +222,20 @@ fn answer_head(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
 }
 
 /// Whether a listener is served by the node that it asks: by its query, by the mount's settings, or by its player.
-fn is_not_redirected(
-    question: &ListenerQuestion<'_>,
+pub fn is_not_redirected(
+    query: &str,
+    agent: &str,
     mount: &MountSteering,
     mesh: &MeshSettings,
 ) -> bool {
-    let mut pairs = question.query.split('&');
+    let mut pairs = query.split('&');
     if !mount.redirect || pairs.any(|pair| pair == "redirect=no") {
         return true;
     }
     if mesh.proxy_agents.is_empty() {
         return false;
     }
-    let agent = question.agent.to_ascii_lowercase();
+    let agent = agent.to_ascii_lowercase();
     let mut known = mesh.proxy_agents.iter();
     known.any(|known| agent.contains(&known.to_ascii_lowercase()))
 }

@@ -37,7 +37,9 @@ use crate::io::{answer, clock};
 use crate::model::fallback::MAX_FALLBACKS;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
-use crate::proto::listener::{Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict};
+use crate::proto::listener::{
+    Arrival, ListenerContext, ListenerQuestion, Reserve, Verdict, is_not_redirected,
+};
 use crate::proto::making::{Making, making};
 use crate::proto::on_air;
 use crate::proto::view::MeshView;
@@ -172,6 +174,17 @@ impl Listening {
             .get(mount)
             .map(|spec| spec.http_headers.clone())
             .unwrap_or_default()
+    }
+
+    /// Whether a listener is sent nowhere: by the mount's settings, by its player, or because it says so.
+    pub fn is_kept_here(&self, mount: &MountName, head: &Head) -> bool {
+        let documents = &self.0.config.mesh.documents;
+        let (mounts, steering) = (documents.mounts(), documents.steering());
+        mounts.get(mount).is_some_and(|spec| {
+            let query = head.query().unwrap_or_default();
+            let agent = head.header("user-agent").unwrap_or_default();
+            is_not_redirected(query, agent, &spec.steering, &steering.mesh)
+        })
     }
 
     /// Answers a GET or HEAD of a mount. `reply` says whether another request may follow an answer that is no stream.
