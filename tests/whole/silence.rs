@@ -1,10 +1,12 @@
 //! Silence of a source is noticed, told by every node, and over when it sounds again.
 
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use antiphon::model::fitness::SourceFitness;
 use antiphon::model::outside_relay::OutsideRelayStage;
 use antiphon::model::sound::SoundState;
+use antiphon::model::status::MountStatus;
 
 use crate::support::http::get;
 use crate::support::icecast::Icecast;
@@ -218,6 +220,38 @@ fn a_source_that_waits_and_sounds_is_heard_rather_than_a_silent_one() {
             });
         }
     }
+}
+
+#[test]
+fn a_silent_source_does_not_take_the_air_back() {
+    if !have("ffmpeg") {
+        return;
+    }
+    let (mount, arguments) = MOUNTS[0];
+    let mesh = TestMesh::start(2);
+    let settings = r#""silence_s":2,"silence_fails":true,"standby":true"#;
+    mesh.nodes[0].create_mount_with(mount, PASSWORD, settings);
+    mesh.wait_for_mount(mount);
+    let silence = SilenceEncoder::start_as("source", "0", &mesh.nodes[0], mount, arguments);
+    mesh.wait_on_air(mount);
+    let tone = "0.2*sin(2*PI*880*t)";
+    let _auto =
+        SilenceEncoder::start_as("source--priority=5", tone, &mesh.nodes[1], mount, arguments);
+    let is_auto = |it: &MountStatus| {
+        let source = it.source.as_ref();
+        source.is_some_and(|source| source.priority == 5.into())
+    };
+    mesh.wait_each_sees(mount, "the one that sounds", is_auto);
+    // Twice as long as it takes to find that a source is silent.
+    let until = Instant::now() + Duration::from_secs(4);
+    while Instant::now() < until {
+        mesh.wait_each_sees(mount, "the same", |it| {
+            assert!(is_auto(it), "{:?}", it.source);
+            true
+        });
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(silence);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct SilenceWatch {
     loud: Duration,
     /// How long nothing has been known of it in a row.
     unknown: Duration,
+    /// Whether anything was heard so far: what was silent from the beginning never sounded a moment ago.
+    has_sounded: bool,
 }
 
 /// How loud a piece is in the terms of a mount.
@@ -43,6 +45,7 @@ impl SilenceWatch {
             quiet: Duration::ZERO,
             loud: Duration::ZERO,
             unknown: UNKNOWN,
+            has_sounded: false,
         }
     }
 
@@ -61,6 +64,7 @@ impl SilenceWatch {
                 self.loud = self.loud.saturating_add(heard.lasts);
                 if before.is_zero() || self.loud >= SOUND {
                     (self.quiet, self.unknown) = (Duration::ZERO, Duration::ZERO);
+                    self.has_sounded = true;
                 }
             }
             Verdict::Unknown => {
@@ -79,7 +83,7 @@ impl SilenceWatch {
             SoundState::Unknown
         } else if self.quiet >= silence {
             SoundState::Silent
-        } else if self.quiet >= QUIET {
+        } else if self.quiet >= QUIET || !self.has_sounded {
             SoundState::Quiet
         } else {
             SoundState::Sounding
@@ -121,6 +125,14 @@ mod tests {
             });
         }
         watch.state()
+    }
+
+    #[test]
+    fn what_was_never_heard_to_sound_does_not() {
+        let mut watch = watch(5);
+        assert_eq!(hear(&mut watch, Level::Nothing, 1), SoundState::Quiet);
+        assert_eq!(hear(&mut watch, Level::Something, 40), SoundState::Sounding);
+        assert_eq!(hear(&mut watch, Level::Nothing, 1), SoundState::Sounding);
     }
 
     #[test]
