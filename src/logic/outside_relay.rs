@@ -15,6 +15,10 @@ pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long an address has played that counts as one that works: its next failure is the first one again.
 pub const GOOD_RUN: Duration = Duration::from_secs(30);
 
+/// How long an address plays at least before a better one is asked beside it: by then every node has its stream. Of one that was
+/// left sooner the others would lack what only that stream had.
+pub const SETTLED: Duration = Duration::from_secs(5);
+
 /// The next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NextAddress {
@@ -58,8 +62,12 @@ impl AddressRota {
         let better = self
             .playing
             .map_or(self.addresses.len(), |(place, _)| place);
+        let settled = self.playing.map(|(_, since)| since + SETTLED);
         let candidates = self.addresses.iter().take(better).enumerate();
-        let waits = candidates.map(|(place, it)| (place, it.not_before.filter(|at| *at > now)));
+        let waits = candidates.map(|(place, it)| {
+            let from = it.not_before.max(settled);
+            (place, from.filter(|at| *at > now))
+        });
         let waits: Vec<(usize, Option<Instant>)> = waits.collect();
         if let Some((place, _)) = waits.iter().find(|(_, wait)| wait.is_none()) {
             return NextAddress::Ask(*place);
@@ -155,8 +163,9 @@ mod tests {
         let mut bench = Bench::new(3);
         bench.fail(0);
         bench.play(1);
-        assert_eq!(bench.next(), NextAddress::Wait(bench.now + FIRST_WAIT));
-        assert_eq!(bench.next_after(FIRST_WAIT), NextAddress::Ask(0));
+        // Every node is to have the stream that plays now before that is left.
+        assert_eq!(bench.next(), NextAddress::Wait(bench.now + SETTLED));
+        assert_eq!(bench.next_after(SETTLED), NextAddress::Ask(0));
         bench.play(0);
         assert_eq!(bench.next_after(LONGEST_WAIT), NextAddress::Nothing);
     }
