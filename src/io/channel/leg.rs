@@ -28,7 +28,8 @@ pub(super) enum LegStart {
     First,
     /// The first frame from this byte on: those before it were heard.
     Resume(u64),
-    /// Near the edge that the feed had: each listener so far behind it as it lacks sound, but not before this byte.
+    /// Near the edge that the feed had: each listener so far behind it as it lacks sound, or beyond it as it has more than it should,
+    /// but not before this byte.
     Near {
         /// The first byte that was not heard; 0 if none was.
         heard_to: u64,
@@ -122,6 +123,12 @@ impl Leg {
         match self.start {
             LegStart::First => first(),
             LegStart::Resume(heard_to) => self.feed.resume_point(heard_to, burst),
+            LegStart::Near { heard_to, edge } if !store.beyond(edge).is_zero() => {
+                let wanted = edge.time + store.beyond(edge);
+                let now = Some(self.feed.edge_now()).filter(|now| now.time >= wanted)?;
+                let place = self.feed.place_near(wanted, now)?;
+                self.feed.resume_point(place.max(heard_to), burst)
+            }
             LegStart::Near { heard_to, edge } => {
                 let wanted = edge.time.saturating_sub(store.behind(edge));
                 match self.feed.place_near(wanted, edge) {

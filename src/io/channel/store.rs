@@ -6,10 +6,17 @@
 
 use std::time::{Duration, Instant};
 
+use crate::logic::pace::MOST_AHEAD;
 use crate::media::ring::RingEdge;
 
 /// The most that is made up for at one switch: as much as a listener is sent at once when it joins.
 const MOST_MADE_UP: Duration = Duration::from_secs(5);
+
+/// How much more than it should have in store a listener has who is to hear that first, before the next stream: less is made up for
+/// by and by.
+const SPENT_FROM: Duration = Duration::from_secs(1);
+/// The most that is spent so: no source may be further ahead of its time.
+const MOST_SPENT: Duration = MOST_AHEAD;
 
 /// The account of one listener.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +60,18 @@ impl Store {
         let in_store_ms = self.given_ms - passed_ms(self.since, next.at);
         let lacks_ms = self.wanted_ms.unwrap_or_default() - in_store_ms;
         Duration::from_millis(lacks_ms.max(0).unsigned_abs()).min(MOST_MADE_UP)
+    }
+
+    /// How far beyond this edge of the next stream the listener should begin, because it has so much more in store than it should: the
+    /// source of the one before had sent that ahead.
+    pub(super) fn beyond(self, next: RingEdge) -> Duration {
+        let in_store_ms = self.given_ms - passed_ms(self.since, next.at);
+        let surplus_ms = in_store_ms - self.wanted_ms.unwrap_or(in_store_ms);
+        let surplus = Duration::from_millis(surplus_ms.max(0).unsigned_abs());
+        match surplus < SPENT_FROM {
+            true => Duration::ZERO,
+            false => surplus.min(MOST_SPENT),
+        }
     }
 
     /// The same when it begins at this time of the next stream.
@@ -100,6 +119,24 @@ mod tests {
         assert_eq!(left.behind(edge(begun, 1, 12_000)), ms(2_000));
         assert_eq!(left.behind(edge(begun, 1, 9_900)), ms(0));
         assert_eq!(left.behind(edge(begun, 1, 99_000)), MOST_MADE_UP);
+    }
+
+    #[test]
+    fn who_has_more_in_store_hears_that_first() {
+        let begun = Instant::now();
+        // Ten seconds came at once, and the end of the stream ten seconds later.
+        let cut = edge(begun, 20_000, 10_000);
+        let early = Store::join(ms(0), edge(begun, 0, 0)).leave(cut, BURST);
+        let late = Store::join(ms(15_000), cut).leave(cut, BURST);
+        let next = edge(begun, 900_000, 13_000);
+        assert_eq!((early.behind(next), early.beyond(next)), (ms(0), ms(2_000)));
+        assert_eq!((late.behind(next), late.beyond(next)), (ms(3_000), ms(0)));
+        let soon = edge(begun, 900_000, 14_100);
+        assert_eq!(
+            early.beyond(soon),
+            ms(0),
+            "a moment is made up for by and by"
+        );
     }
 
     #[test]

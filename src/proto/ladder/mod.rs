@@ -23,6 +23,10 @@ const STUTTER: Duration = Duration::from_secs(2);
 /// or a transcoder moves. Gossip tells of the next stream within two rounds, and listeners have five seconds in store.
 const SUCCESSION: Duration = Duration::from_secs(1);
 
+/// How long a stream that is over and was sent ahead of its time still counts as flowing at most: who came late has five seconds of it
+/// in store. Those that have more hear it to its end before they hear what follows.
+const IN_STORE: Duration = Duration::from_secs(3);
+
 /// How long the best rung that flows is waited for before who waits hears the best other one. A stream on demand begins within one
 /// second, or two on a small machine, and a listener who comes waits for five in all: the others have the rest.
 const AWAITED: Duration = Duration::from_secs(2);
@@ -119,7 +123,10 @@ impl RungLook {
         let unfed = now.saturating_duration_since(ring.last_fed);
         match ring.look {
             RingLook::Open => ring.has_source_here || self.elsewhere.is_some() || unfed < STUTTER,
-            finished => finished.can_be_joined(now) || has_next || unfed < SUCCESSION,
+            finished => {
+                let sounds = finished.can_be_joined(now) && unfed < IN_STORE;
+                sounds || has_next || unfed < SUCCESSION
+            }
         }
     }
 
@@ -250,6 +257,10 @@ impl Ladder {
         let chosen = ladder::choose(&states, choice);
         let Some(best) = chosen.or_else(|| replaced(playing, &states)) else {
             self.awaited_since = None;
+            // What was sent ahead is heard to its end; only then the listeners are kept for what may come.
+            if playing.is_some_and(|rung| look.rungs[rung].is_here(now)) {
+                self.flowed = now;
+            }
             let silent = now.saturating_duration_since(self.flowed);
             if silent > look.linger {
                 return LadderStep::Leave(LeaveReason::NothingFlows);

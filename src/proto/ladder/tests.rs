@@ -91,6 +91,32 @@ fn a_fallback_is_fetched_and_then_heard() {
 }
 
 #[test]
+fn a_stream_that_was_sent_far_ahead_hides_no_fallback_for_long() {
+    let begun = Instant::now();
+    let ahead = RingLook::Finished {
+        sounds_until: Some(begun + Duration::from_secs(15)),
+    };
+    let mut ladder = Ladder::new(begun);
+    let ended = RungLook {
+        ring: Some(ring(ahead, begun)),
+        ..OFF_AIR
+    };
+    let mut step = |rungs, after: Duration| ladder.step(&look(rungs, Some(0)), begun + after);
+    let before = IN_STORE - Duration::from_millis(1);
+    assert_eq!(step([ended, here(begun)], before), LadderStep::Hear(0));
+    assert_eq!(step([ended, here(begun)], IN_STORE), LadderStep::Hear(1));
+    // Without another rung the listeners are kept from when it has sounded.
+    for (after_s, expected) in [
+        (14, LadderStep::Wait),
+        (24, LadderStep::Wait),
+        (25, LadderStep::Leave(LeaveReason::NothingFlows)),
+    ] {
+        let after = Duration::from_secs(after_s);
+        assert_eq!(step([ended, OFF_AIR], after), expected, "{after_s} s");
+    }
+}
+
+#[test]
 fn the_end_that_this_node_has_seen_counts_before_gossip() {
     let now = Instant::now();
     let mut ladder = Ladder::new(now);

@@ -37,6 +37,54 @@ fn listeners_may_begin_further_behind() {
 }
 
 #[test]
+fn listeners_who_have_more_in_store_begin_later() {
+    let begun = Instant::now();
+    let time_of = |frame: u32| begun + Duration::from_micros(26_122) * frame;
+    let (live, other) = (mpeg(1), mpeg(2));
+    let channel = Channel::new(live.clone());
+    live.append(0, &numbered(0..1), time_of(0));
+    let mut early = channel.join(BURST);
+    // Ten seconds are sent ahead, and the stream ends at once.
+    live.append(live.next(), &numbered(1..383), time_of(0));
+    let mut late = channel.join(BURST);
+    for reader in [&mut early, &mut late] {
+        take_all(reader);
+    }
+    for frame in 1_000..1_115 {
+        other.append(
+            other.next(),
+            &numbered(frame..frame + 1),
+            time_of(frame - 1_000),
+        );
+    }
+    channel.go_over(&other);
+    let first_of = |heard: &[u8]| heard.len() as u64 / FRAME;
+    let frames = first_of(&take_all(&mut late));
+    assert!(
+        (110..=118).contains(&frames),
+        "three seconds have passed: {frames}"
+    );
+    assert!(
+        take_all(&mut early).is_empty(),
+        "it has seven seconds in store"
+    );
+    for frame in 1_115..1_300 {
+        other.append(
+            other.next(),
+            &numbered(frame..frame + 1),
+            time_of(frame - 1_000),
+        );
+    }
+    let heard = take_all(&mut early);
+    let frames = first_of(&heard);
+    assert!(
+        (105..=112).contains(&frames),
+        "two seconds later it is like the others: {frames}"
+    );
+    assert_eq!(heard, numbered(1_300 - frames as u32..1_300));
+}
+
+#[test]
 fn nothing_is_heard_twice_when_a_feed_of_others_comes_again() {
     let (live, other) = (mpeg(1), mpeg(2));
     let channel = Channel::new(live.clone());
