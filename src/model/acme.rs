@@ -41,6 +41,9 @@ pub struct CertificateOrder {
     /// When the next try may begin, unix seconds.
     #[serde(default)]
     pub next_unix_s: u64,
+    /// How long the wait for the next try was when it began, seconds; 0: there is none, or an older version wrote this.
+    #[serde(default)]
+    pub wait_s: u64,
     /// Why the last try failed, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use crate::logic::backoff::Backoff;
-use crate::model::acme::KeptCertificate;
+use crate::model::acme::{CertificateOrder, KeptCertificate};
 
 /// The wait after the first failure: the network may have been away for a moment.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
@@ -19,6 +19,8 @@ const SPREAD: f64 = 1.0 / 20.0;
 /// The seconds before the end from which also a minority of the mesh renews a certificate: partitions end within a week, and
 /// there is still time to try again.
 const URGENT_S: u64 = 7 * DAY_S;
+/// How much the clocks of two nodes may differ, seconds: one wait more or less is no harm, but each try costs.
+const CLOCKS_APART_S: u64 = 60;
 /// The seconds of a day.
 pub const DAY_S: u64 = 86_400;
 
@@ -63,6 +65,29 @@ pub fn wait_after(failures: u32, chance: f64, asked: Option<Duration>) -> Durati
     let backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT).having_failed(earlier);
     let asked = asked.unwrap_or_default().min(LONGEST_ASKED_WAIT);
     { backoff }.fail(chance).max(asked)
+}
+
+/// When the next try of an order may begin, unix seconds. A time that is further away than the wait was long was noted by a
+/// clock that was ahead, and waits for nothing.
+pub fn next_try_unix_s(order: &CertificateOrder, now_unix_s: u64) -> u64 {
+    let wait_s = match order.wait_s {
+        0 => LONGEST_ASKED_WAIT.as_secs(), // an older version does not say
+        wait_s => wait_s,
+    };
+    let latest = now_unix_s
+        .saturating_add(wait_s)
+        .saturating_add(CLOCKS_APART_S);
+    match order.next_unix_s > latest {
+        true => 0,
+        false => order.next_unix_s,
+    }
+}
+
+/// When the mesh got a certificate, unix seconds. Where its own note is from a clock that was ahead, the authority's counts;
+/// `None` if that was ahead, too.
+pub fn got_at_unix_s(certificate: &KeptCertificate, now_unix_s: u64) -> Option<u64> {
+    let times = [certificate.obtained_unix_s, certificate.not_before_unix_s];
+    times.into_iter().find(|at| *at <= now_unix_s)
 }
 
 /// A number from 0 to 1 that is the same for the same certificate.

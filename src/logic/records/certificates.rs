@@ -304,6 +304,7 @@ mod tests {
             open: Some(open),
             failures: 2,
             next_unix_s: 9,
+            wait_s: 4,
             fault: Some("why".to_owned()),
         }
     }

@@ -59,6 +59,7 @@ mod tests {
             }),
             failures: 0,
             next_unix_s: 0,
+            wait_s: 0,
             fault: None,
         };
         issuance.orders.insert(order.first_name().clone(), order);

@@ -145,6 +145,7 @@ impl Issuer {
             open: open.filter(|_| !fault.ends_order()),
             failures,
             next_unix_s: clock::unix_s() + wait.as_secs(),
+            wait_s: wait.as_secs(),
             fault: Some(why),
         };
         self.mesh.documents.note_order(&order).await

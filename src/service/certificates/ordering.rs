@@ -197,6 +197,7 @@ impl Ordering<'_> {
             open: Some(open),
             failures: before.map_or(0, |order| order.failures),
             next_unix_s: 0,
+            wait_s: 0,
             fault: None,
         };
         documents.note_order(&order).await

@@ -197,6 +197,6 @@ fn refusal(
     if certificate.way == ProofWay::No {
         return Some(NotRenewed::Unprovable(name));
     }
-    let wait_s = rationed_until(issuance, certificate).saturating_sub(now_unix_s);
+    let wait_s = rationed_until(issuance, certificate, now_unix_s).saturating_sub(now_unix_s);
     (wait_s > 0).then_some(NotRenewed::Rationed { name, wait_s })
 }

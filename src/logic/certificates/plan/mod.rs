@@ -12,7 +12,9 @@ use std::slice;
 
 use super::names::{ProofWay, WantedCertificate};
 use super::precedence::precedence;
-use super::renewal::{DAY_S, RenewalWindow, renew_at_unix_s, urgent_at_unix_s};
+use super::renewal::{
+    DAY_S, RenewalWindow, got_at_unix_s, next_try_unix_s, renew_at_unix_s, urgent_at_unix_s,
+};
 use crate::logic::records::certificates::{Issuance, order_key};
 use crate::model::acme::{CertificateSource, KeptCertificate};
 use crate::model::https::CertificateName;
@@ -120,7 +122,7 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
     if let Some(order) = order
         && wish.is_none_or(|wish| wish <= order.began_unix_s)
     {
-        at = at.max(order.next_unix_s);
+        at = at.max(next_try_unix_s(order, view.now_unix_s));
     }
     if view.is_minority
         && let Some(held) = held
@@ -129,13 +131,13 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
     }
     match is_open {
         true => Some(at),
-        false => Some(at.max(rationed_until(issuance, wanted))),
+        false => Some(at.max(rationed_until(issuance, wanted, view.now_unix_s))),
     }
 }
 
 /// When the mesh may get another certificate for these names from the authority that it asks now, unix seconds. What another
 /// one has given, such as one for trials, counts there.
-pub fn rationed_until(issuance: &Issuance, wanted: &WantedCertificate) -> u64 {
+pub fn rationed_until(issuance: &Issuance, wanted: &WantedCertificate, now_unix_s: u64) -> u64 {
     let all = issuance.certificates.values();
     let directory = issuance.settings.directory.as_str();
     // Older versions did not note where one came from.
@@ -144,15 +146,14 @@ pub fn rationed_until(issuance: &Issuance, wanted: &WantedCertificate) -> u64 {
     let own = all.filter(|it| {
         it.source == CertificateSource::Ordered && it.names == wanted.names && is_from_here(it)
     });
-    let mut own: Vec<&KeptCertificate> = own.collect();
-    own.sort_by_key(|it| it.obtained_unix_s);
-    let [.., first, last] = own.as_slice() else {
+    let times = own.filter_map(|it| Some((got_at_unix_s(it, now_unix_s)?, it.lifetime_s())));
+    let mut times: Vec<(u64, u64)> = times.collect();
+    times.sort_unstable();
+    let [.., (first_unix_s, _), (_, lifetime_s)] = times.as_slice() else {
         return 0;
     };
     debug_assert_eq!(RATION, 2, "the last two are looked at");
-    first
-        .obtained_unix_s
-        .saturating_add(last.lifetime_s().min(DAY_S))
+    first_unix_s.saturating_add(DAY_S.min(*lifetime_s))
 }
 
 /// A record that is not needed any more.

@@ -50,6 +50,7 @@ impl Desk {
             open: None,
             failures: 1,
             next_unix_s: NOW + 100,
+            wait_s: 0,
             fault: None,
         };
         change(&mut order);
@@ -141,6 +142,44 @@ fn a_wish_is_heard_once() {
     assert_eq!(desk.ordered(), None, "it is done");
     desk.issuance.wishes.insert(name, NOW);
     assert!(desk.ordered().is_some());
+}
+
+#[test]
+fn the_next_try_of_a_clock_that_was_ahead_is_due() {
+    let mut desk = Desk::wanting("a.example");
+    for (next_unix_s, wait_s, is_due) in [
+        (NOW + 5, 5, false),
+        (NOW + 8 * DAY_S, 8 * DAY_S, false), // the authority has asked for it
+        (NOW + 3 * DAY_S + 5, 5, true),
+        (NOW + DAY_S, 0, false),
+        (NOW + 8 * DAY_S, 0, true),
+    ] {
+        desk.put_order("a.example", |order| {
+            (order.next_unix_s, order.wait_s) = (next_unix_s, wait_s);
+        });
+        assert_eq!(desk.ordered().is_some(), is_due, "{next_unix_s} {wait_s}");
+    }
+}
+
+#[test]
+fn what_a_clock_that_was_ahead_has_noted_takes_nothing_of_the_ration() {
+    let mut desk = Desk::wanting("a.example");
+    desk.issuance
+        .wishes
+        .insert("a.example".parse().unwrap(), NOW + 5 * DAY_S);
+    let mut keep_two = |begun: u64| {
+        desk.issuance.certificates.clear();
+        for seconds in [1, 2] {
+            desk.keep(KeptCertificate {
+                obtained_unix_s: NOW + 3 * DAY_S + seconds,
+                ..certificate("a.example", begun + seconds, LIFETIME)
+            });
+        }
+        desk.step()
+    };
+    assert!(matches!(keep_two(NOW + 3 * DAY_S), IssuerStep::Order(_)));
+    let true_time = IssuerStep::Rest(Some(NOW - 99 + DAY_S));
+    assert_eq!(keep_two(NOW - 100), true_time, "the authority knows it");
 }
 
 #[test]
