@@ -1,10 +1,11 @@
 //! The certificates as operators see them: what there is, what should be, and what is wrong.
 
+use super::claim::claimed;
 use super::names::{ProofWay, WantedCertificate};
 use super::plan::{IssuerView, due_at, held, is_used};
 use super::renewal::is_worrying;
 use crate::model::acme::KeptCertificate;
-use crate::model::status::certificates::{CertificateState, CertificateStatus};
+use crate::model::status::certificates::{CertificateState, CertificateStatus, span};
 
 /// A line for each certificate that is used, and for each that is wanted and not there.
 pub fn overview(view: IssuerView<'_>) -> Vec<CertificateStatus> {
@@ -50,11 +51,16 @@ fn add_order(view: IssuerView<'_>, wanted: &WantedCertificate, line: &mut Certif
     let name = wanted.first_name();
     let order = view.issuance.orders.get(name);
     let is_on = view.issuance.settings.is_on;
+    let claimed = claimed(view.issuance, view.holder, name, view.now_unix_s);
     let fault = match (is_on, wanted.way) {
         (true, ProofWay::No) => Some(
             "a wildcard needs a zone that the mesh serves; name the hosts one by one, or see docs/dns.md"
                 .to_owned(),
         ),
+        (true, _) if claimed.is_some() => claimed.as_ref().map(|it| {
+            let wait = span(it.until_unix_s.saturating_sub(view.now_unix_s));
+            format!("{} has begun the order by a later claim, as after a restart of all nodes; it is gone on with in {wait}", it.node)
+        }),
         _ => order.and_then(|order| order.fault.clone()),
     };
     let is_first = line.names.first().map(String::as_str) == Some(name.as_str());
@@ -63,7 +69,8 @@ fn add_order(view: IssuerView<'_>, wanted: &WantedCertificate, line: &mut Certif
         false => format!("{name}: {fault}"),
     });
     let next = due_at(view, wanted).filter(|_| is_on);
-    line.is_ordering |= order.is_some_and(|order| order.open.is_some() && order.fault.is_none());
+    line.is_ordering |= claimed.is_none()
+        && order.is_some_and(|order| order.open.is_some() && order.fault.is_none());
     line.next_unix_s = line.next_unix_s.into_iter().chain(next).min();
     line.failures = line.failures.max(order.map_or(0, |order| order.failures));
     line.fault = line.fault.take().or(fault);
@@ -115,6 +122,7 @@ mod tests {
             issuance: &issuance,
             wanted: &wanted,
             windows: &windows,
+            holder: None,
             is_minority: false,
             now_unix_s,
         };
@@ -145,6 +153,7 @@ mod tests {
             issuance,
             wanted,
             windows: &BTreeMap::new(),
+            holder: None,
             is_minority: false,
             now_unix_s: 1_010,
         });

@@ -9,11 +9,13 @@ use tokio::time::{sleep, timeout};
 use tracing::{Span, debug, info, info_span, warn};
 
 use super::account::Accounts;
+use super::claimed::ClaimedOrders;
 use super::keeping::shown;
 use super::ordering::{ORDER_LIMIT, OrderFault, Ordering};
 use super::windows::Windows;
 use crate::io::clock;
 use crate::io::seal::Seal;
+use crate::logic::certificates::claim::all_claimed;
 use crate::logic::certificates::names::WantedCertificate;
 use crate::logic::certificates::plan::{IssuerStep, IssuerView, next_step};
 use crate::logic::certificates::renewal::wait_after;
@@ -33,6 +35,13 @@ use crate::service::mesh::Mesh;
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The wait after an edit that was refused: what an authority has already done is asked for again only so often.
 const EDIT_AGAIN: Duration = Duration::from_secs(60);
+
+/// What one holding of the seat remembers.
+#[derive(Debug, Default)]
+struct Known {
+    windows: Windows,
+    claimed: ClaimedOrders,
+}
 
 /// Orders certificates. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -62,16 +71,19 @@ impl Issuer {
         (claim.node == view.me).then(|| claim.fence())
     }
 
-    fn next_step(&self, windows: &Windows) -> IssuerStep {
+    fn next_step(&self, fence: &Fence, known: &mut Known) -> IssuerStep {
         let view = self.mesh.cluster.view();
         let issuance = self.mesh.documents.issuance();
-        next_step(IssuerView {
+        let view = IssuerView {
             wanted: &wanted_by(&view, &issuance.settings),
             issuance: &issuance,
-            windows: &windows.known,
+            windows: &known.windows.known,
+            holder: Some(fence),
             is_minority: is_minority(&view),
             now_unix_s: clock::unix_s(),
-        })
+        };
+        known.claimed.tell(all_claimed(view), view.now_unix_s);
+        next_step(view)
     }
 
     /// Orders a certificate, and notes how that went.
@@ -207,7 +219,7 @@ impl Issuer {
     async fn work_once(
         &self,
         settings: &HttpsSettings,
-        windows: &mut Windows,
+        known: &mut Known,
     ) -> Result<(), ChangeError> {
         let Some(fence) = self
             .fence()
@@ -217,14 +229,14 @@ impl Issuer {
             return Ok(());
         };
         self.seal_again().await?;
-        match self.next_step(windows) {
+        match self.next_step(&fence, known) {
             IssuerStep::Remove(key) => {
                 debug!(%key, "a record of certificates is not needed any more");
                 self.mesh.documents.remove_issuance(&key).await
             }
             IssuerStep::Order(wanted) => self.order(settings, wanted, fence).await,
             IssuerStep::Rest(_) => {
-                self.ask_for_window(settings, windows).await;
+                self.ask_for_window(settings, &mut known.windows).await;
                 let mut changed = self.mesh.documents.watch_issuance();
                 changed.mark_unchanged();
                 let _news = timeout(LOOK_INTERVAL, changed.changed()).await;
@@ -246,15 +258,17 @@ impl JobKind for Issuer {
     }
 
     async fn work(&self, settings: HttpsSettings) {
-        let mut windows = Windows::default();
+        let mut known = Known::default();
         if settings.is_on {
             let directory = &settings.directory;
             info!(directory, "this node orders the certificates of the mesh");
         }
         loop {
-            match self.work_once(&settings, &mut windows).await {
+            match self.work_once(&settings, &mut known).await {
                 Ok(()) => continue,
-                Err(why @ ChangeError::Superseded(_)) => debug!(%why, "left to another node"),
+                Err(why @ ChangeError::Superseded(_)) => {
+                    info!(%why, "an order is left to another node")
+                }
                 Err(why) => {
                     warn!(%why, "what was done for certificates is not kept; tried again later");
                 }

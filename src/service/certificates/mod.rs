@@ -5,6 +5,7 @@
 
 mod account;
 pub mod challenges;
+mod claimed;
 pub mod deletion;
 pub mod doubts;
 mod issuer;

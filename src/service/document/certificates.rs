@@ -11,6 +11,8 @@ use super::commit::{EditOrigin, Records};
 use super::edit::Existence;
 use super::refusal::ChangeError;
 use super::{Documents, Inner};
+use crate::io::clock;
+use crate::logic::certificates::claim::claimed_until;
 use crate::logic::document::{Document, EditError};
 use crate::logic::records::certificates::{
     Issuance, MAX_CERTIFICATES, account_fields, account_key, certificate_fields, certificate_key,
@@ -22,10 +24,6 @@ use crate::model::acme::{AcmeAccount, CertificateOrder, KeptCertificate};
 use crate::model::https::{CertificateName, ContactAddress, HttpsSettings};
 use crate::model::record::Value;
 use crate::model::record::key::RecordKey;
-
-/// How long the fence of an order holds after a try began, seconds: twice as long as a try may take. Epochs of this seat are
-/// not kept on disk, so a mesh that was off as a whole begins with lower ones.
-const FENCED_S: u64 = 600;
 
 impl Documents {
     /// All that the document says of certificates, as it is now.
@@ -90,15 +88,13 @@ impl Documents {
     /// Keeps the state of an order, unless a node with a later claim works on it.
     pub async fn note_order(&self, order: &CertificateOrder) -> Result<(), ChangeError> {
         let (key, fields) = (order_key(order.first_name()), order_fields(order));
-        let order = order.clone();
+        let (order, now_unix_s) = (order.clone(), clock::unix_s());
         self.write(key, fields, move |document| {
             let issuance = list(document).0;
             let known = issuance.orders.get(order.first_name());
-            let fenced_until_s =
-                |known: &CertificateOrder| known.began_unix_s.saturating_add(FENCED_S);
-            match known
-                .filter(|it| it.fence > order.fence && fenced_until_s(it) > order.began_unix_s)
-            {
+            let is_claimed =
+                |it: &&CertificateOrder| claimed_until(it, &order.fence, now_unix_s).is_some();
+            match known.filter(is_claimed) {
                 Some(later) => Err(ChangeError::Superseded(later.fence.clone())),
                 None => Ok(()),
             }

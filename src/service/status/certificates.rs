@@ -27,10 +27,13 @@ impl Statuses {
         let now_unix_s = clock::unix_s();
         let is_on = issuance.settings.is_on;
         let wanted = wanted_by(&view, &issuance.settings);
+        let holder = view.seats.get(&Seat::Certificates).filter(|_| is_on);
+        let fence = holder.map(|claim| claim.fence());
         let mut certificates = overview(IssuerView {
             issuance: &issuance,
             wanted: &wanted,
             windows: &BTreeMap::new(), // the issuer's own knowledge, and seldom far from the usual time
+            holder: fence.as_ref(),
             is_minority: is_minority(&view),
             now_unix_s,
         });
@@ -42,7 +45,6 @@ impl Statuses {
             certificate.fault = fault.filter(|_| viewer == Viewer::Operator);
             certificate.issuer = certificate.issuer.as_deref().map(caption);
         }
-        let holder = view.seats.get(&Seat::Certificates).filter(|_| is_on);
         CertificatesStatus {
             https: is_on,
             node: holder.map(|claim| claim.node.clone()),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::slice;
 
+use super::claim::claimed;
 use super::names::{ProofWay, WantedCertificate};
 use super::precedence::precedence;
 use super::renewal::{
@@ -19,6 +20,7 @@ use crate::logic::records::certificates::{Issuance, order_key};
 use crate::model::acme::{CertificateSource, KeptCertificate};
 use crate::model::https::CertificateName;
 use crate::model::record::key::RecordKey;
+use crate::model::seat::Fence;
 
 /// The most certificates that are got for the same names within a day, or within the lifetime of one where that is shorter:
 /// a renewal, and one that an operator asks for. Authorities give five a week.
@@ -40,6 +42,8 @@ pub struct IssuerView<'a> {
     pub wanted: &'a [WantedCertificate],
     /// The windows that the authority has named, by the serial numbers of certificates.
     pub windows: &'a BTreeMap<String, RenewalWindow>,
+    /// The claim of the node that holds the seat; `None` while no node does.
+    pub holder: Option<&'a Fence>,
     /// Whether this node sees at most half of the nodes.
     pub is_minority: bool,
     /// The time, unix seconds.
@@ -128,6 +132,10 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
         && let Some(held) = held
     {
         at = at.max(urgent_at_unix_s(held));
+    }
+    // While another node's claim holds, only this name waits.
+    if let Some(claimed) = claimed(issuance, view.holder, wanted.first_name(), view.now_unix_s) {
+        at = at.max(claimed.until_unix_s);
     }
     match is_open {
         true => Some(at),

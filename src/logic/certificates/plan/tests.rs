@@ -18,6 +18,7 @@ struct Desk {
     issuance: Issuance,
     wanted: Vec<WantedCertificate>,
     windows: BTreeMap<String, RenewalWindow>,
+    holder: Fence,
     is_minority: bool,
     now_unix_s: u64,
 }
@@ -28,6 +29,7 @@ impl Desk {
             issuance: Issuance::default(),
             wanted: wanted(&Default::default(), [], &names.parse().unwrap()),
             windows: BTreeMap::new(),
+            holder: fence(1),
             is_minority: false,
             now_unix_s: NOW,
         }
@@ -42,10 +44,7 @@ impl Desk {
     fn put_order(&mut self, name: &str, change: impl FnOnce(&mut CertificateOrder)) {
         let mut order = CertificateOrder {
             names: vec![name.parse().unwrap()],
-            fence: Fence {
-                epoch: Epoch(1),
-                node: NodeName::try_from("a").unwrap(),
-            },
+            fence: fence(1),
             began_unix_s: NOW - 10,
             open: None,
             failures: 1,
@@ -64,6 +63,7 @@ impl Desk {
             issuance: &self.issuance,
             wanted: &self.wanted,
             windows: &self.windows,
+            holder: Some(&self.holder),
             is_minority: self.is_minority,
             now_unix_s: self.now_unix_s,
         })
@@ -74,6 +74,13 @@ impl Desk {
             IssuerStep::Order(wanted) => Some(wanted.first_name().to_string()),
             _ => None,
         }
+    }
+}
+
+fn fence(epoch: u64) -> Fence {
+    Fence {
+        epoch: Epoch(epoch),
+        node: NodeName::try_from("a").unwrap(),
     }
 }
 
@@ -126,6 +133,25 @@ fn one_bad_name_keeps_no_other_waiting() {
     assert_eq!(desk.ordered().as_deref(), Some("b.example"));
     desk.keep(certificate("b.example", NOW, LIFETIME));
     assert_eq!(desk.step(), IssuerStep::Rest(Some(NOW + 100)));
+}
+
+#[test]
+fn an_order_of_a_later_claim_keeps_no_other_waiting() {
+    let mut desk = Desk::wanting("a.example,b.example");
+    let claimed = |began_unix_s| {
+        move |order: &mut CertificateOrder| {
+            (order.open, order.next_unix_s) = (Some(open()), 0);
+            (order.fence, order.began_unix_s) = (fence(7), began_unix_s);
+        }
+    };
+    desk.put_order("a.example", claimed(NOW - 10));
+    let a_example: CertificateName = "a.example".parse().unwrap();
+    desk.issuance.wishes.insert(a_example, NOW);
+    assert_eq!(desk.ordered().as_deref(), Some("b.example"));
+    desk.keep(certificate("b.example", NOW, LIFETIME));
+    assert_eq!(desk.step(), IssuerStep::Rest(Some(NOW + 590)));
+    desk.put_order("a.example", claimed(NOW + 3 * DAY_S));
+    assert_eq!(desk.ordered().as_deref(), Some("a.example"), "taken over");
 }
 
 #[test]
