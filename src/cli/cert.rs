@@ -251,7 +251,13 @@ fn list(shown: &Shown) -> String {
         (true, Some(node)) => format!("{node} gets certificates from {}", settings.directory),
     };
     let table = rows(&shown.status.certificates, clock::unix_s());
-    format!("{}\n{table}", printable(&from))
+    let keys = match shown.status.keys_to_seal {
+        0 => String::new(),
+        keys => format!(
+            "{keys} keys are still sealed under an older key of the secret: leave it in the file until none is\n"
+        ),
+    };
+    format!("{}\n{keys}{table}", printable(&from))
 }
 
 /// A row for each certificate, and a line for each fault.

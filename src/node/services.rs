@@ -367,6 +367,7 @@ impl Core<'_> {
             geo: self.geo.clone(),
             unreached: self.unreached.clone(),
             certificates: self.https.certificates().clone(),
+            seal: self.seal.clone(),
             fingerprint,
         })
     }

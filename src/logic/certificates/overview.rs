@@ -30,12 +30,28 @@ pub fn overview(view: IssuerView<'_>) -> Vec<CertificateStatus> {
         let is_shown = lines.iter().any(|(shown, _)| *shown == Some(*it));
         !is_shown && is_used(issuance, it, now)
     });
-    let others: Vec<CertificateStatus> = others.map(|it| of(it, now)).collect();
+    let others = others
+        .map(|it| of(it, now))
+        .chain(view.locked.values().map(locked));
+    let others: Vec<CertificateStatus> = others.collect();
     lines
         .into_iter()
         .map(|(_, line)| line)
         .chain(others)
         .collect()
+}
+
+/// The line of a certificate that nobody can use.
+fn locked(certificate: &KeptCertificate) -> CertificateStatus {
+    CertificateStatus {
+        state: CertificateState::Locked,
+        fault: Some(
+            "no key of this node's secret opens the key of this certificate, so it is not used: put the secret back under \
+             which it was sealed, as a further line, or import it again"
+                .to_owned(),
+        ),
+        ..described(certificate)
+    }
 }
 
 fn missing(wanted: &WantedCertificate) -> CertificateStatus {
@@ -83,8 +99,15 @@ fn of(certificate: &KeptCertificate, now_unix_s: u64) -> CertificateStatus {
         Some(_) => CertificateState::Valid,
     };
     CertificateStatus {
-        names: certificate.hosts(),
         state,
+        ..described(certificate)
+    }
+}
+
+/// The line of a certificate, but for its state.
+fn described(certificate: &KeptCertificate) -> CertificateStatus {
+    CertificateStatus {
+        names: certificate.hosts(),
         until_unix_s: Some(certificate.not_after_unix_s),
         serial: Some(certificate.serial.clone()),
         issuer: Some(certificate.issuer.clone()),
@@ -118,8 +141,11 @@ mod tests {
         let listed = "a.example,b.example,*.c.example".parse().unwrap();
         let wanted = wanted(&Default::default(), [], &listed);
         let windows = BTreeMap::new();
+        let sealed = certificate("c.example", 1_000, 900);
+        let locked = BTreeMap::from([(certificate_key(&sealed.chain), sealed)]);
         let view = |now_unix_s| IssuerView {
             issuance: &issuance,
+            locked: &locked,
             wanted: &wanted,
             windows: &windows,
             holder: None,
@@ -130,7 +156,7 @@ mod tests {
             .iter()
             .map(|it| it.in_words(1_080))
             .collect();
-        assert_eq!(shown.len(), 4, "{shown:?}");
+        assert_eq!(shown.len(), 5, "{shown:?}");
         assert!(
             shown[0].starts_with("*.c.example: no certificate yet; a wildcard needs a zone"),
             "{}",
@@ -143,6 +169,11 @@ mod tests {
         );
         assert_eq!(shown[2], "b.example: no certificate yet, to be ordered");
         assert_eq!(shown[3], "other.example: about to end, 10 s left");
+        assert!(
+            shown[4].starts_with("c.example: its key cannot be opened, 13 min left; no key of"),
+            "{}",
+            shown[4]
+        );
         let states = overview(view(2_000)).into_iter().map(|it| it.state);
         let expired = states.filter(|it| *it == CertificateState::Expired);
         assert_eq!(expired.count(), 2);
@@ -151,6 +182,7 @@ mod tests {
     fn overview_names(issuance: &Issuance, wanted: &[WantedCertificate]) -> Vec<String> {
         let lines = overview(IssuerView {
             issuance,
+            locked: &BTreeMap::new(),
             wanted,
             windows: &BTreeMap::new(),
             holder: None,

@@ -12,8 +12,15 @@ pub struct CertificatesStatus {
     pub https: bool,
     /// The node that orders them; `None` while no node does.
     pub node: Option<NodeName>,
+    /// How many keys are still sealed under an older key of the secret than its first, as the answering node has it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub keys_to_seal: usize,
     /// Each certificate that there is or should be.
     pub certificates: Vec<CertificateStatus>,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// The state of a certificate.
@@ -29,6 +36,8 @@ pub enum CertificateState {
     Ending,
     /// Over.
     Expired,
+    /// There, but no key of the node's secret opens its key.
+    Locked,
 }
 
 impl CertificateState {
@@ -39,6 +48,7 @@ impl CertificateState {
             Self::Missing => "missing",
             Self::Ending => "ending",
             Self::Expired => "expired",
+            Self::Locked => "locked",
         }
     }
 }
@@ -88,6 +98,7 @@ impl CertificateStatus {
             CertificateState::Missing => ": no certificate yet",
             CertificateState::Ending => ": about to end",
             CertificateState::Expired => ": expired",
+            CertificateState::Locked => ": its key cannot be opened",
         };
         if let Some(until) = self.until_unix_s {
             words += &match until.checked_sub(now_unix_s) {

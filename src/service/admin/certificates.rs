@@ -79,7 +79,7 @@ pub(super) async fn renew(admin: &Admin, call: Call) -> Answer {
         None | Some(Value::Null) => None,
         Some(name) => Some(body::name("name", name)?),
     };
-    let renewed = orders::renew(&admin.0.mesh, name.as_deref()).await?;
+    let renewed = orders::renew(&admin.0.mesh, &admin.0.seal, name.as_deref()).await?;
     let left_out = renewed.left_out.iter();
     let left_out = left_out.map(|(name, why)| json!({ "name": name, "why": why.to_string() }));
     let left_out: Vec<Value> = left_out.collect();

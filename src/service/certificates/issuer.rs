@@ -12,6 +12,7 @@ use super::account::Accounts;
 use super::claimed::ClaimedOrders;
 use super::keeping::shown;
 use super::ordering::{ORDER_LIMIT, OrderFault, Ordering};
+use super::sealing::{SealedKeys, seal_again};
 use super::windows::Windows;
 use crate::io::clock;
 use crate::io::seal::Seal;
@@ -19,10 +20,8 @@ use crate::logic::certificates::claim::all_claimed;
 use crate::logic::certificates::names::WantedCertificate;
 use crate::logic::certificates::plan::{IssuerStep, IssuerView, next_step};
 use crate::logic::certificates::renewal::wait_after;
-use crate::logic::records::certificates::{account_key, certificate_key, order_key};
-use crate::model::acme::{CertificateOrder, KeptCertificate, SealedKey};
+use crate::model::acme::CertificateOrder;
 use crate::model::https::HttpsSettings;
-use crate::model::record::key::RecordKey;
 use crate::model::seat::{Fence, Seat};
 use crate::model::status::certificates::span;
 use crate::proto::certificates::{is_minority, wanted_by};
@@ -74,9 +73,11 @@ impl Issuer {
     fn next_step(&self, fence: &Fence, known: &mut Known) -> IssuerStep {
         let view = self.mesh.cluster.view();
         let issuance = self.mesh.documents.issuance();
+        let keys = SealedKeys::of(&issuance, &self.seal);
         let view = IssuerView {
             wanted: &wanted_by(&view, &issuance.settings),
-            issuance: &issuance,
+            issuance: &keys.usable,
+            locked: &keys.locked,
             windows: &known.windows.known,
             holder: Some(fence),
             is_minority: is_minority(&view),
@@ -163,49 +164,6 @@ impl Issuer {
         self.mesh.documents.note_order(&order).await
     }
 
-    /// Seals a key again that was sealed under a key of the secret which is about to go. One at a time.
-    async fn seal_again(&self) -> Result<(), ChangeError> {
-        let (documents, issuance) = (&self.mesh.documents, self.mesh.documents.issuance());
-        if let Some(mut account) = issuance.account.clone()
-            && let Some(key) = self.sealed_anew(&account_key(), &account.key)
-        {
-            account.key = key;
-            return documents.keep_account(&account).await;
-        }
-        for order in issuance.orders.values() {
-            let mut order = order.clone();
-            let place = order_key(order.first_name());
-            if let Some(open) = &mut order.open
-                && let Some(key) = self.sealed_anew(&place, &open.key)
-            {
-                open.key = key;
-                return documents.note_order(&order).await;
-            }
-        }
-        for certificate in issuance.certificates.values() {
-            let place = certificate_key(&certificate.chain);
-            if let Some(key) = self.sealed_anew(&place, &certificate.key) {
-                let again = KeptCertificate {
-                    key,
-                    ..certificate.clone()
-                };
-                return documents.keep_certificate(again, Vec::new()).await;
-            }
-        }
-        Ok(())
-    }
-
-    /// The same key under the first key of the secret; `None` if it is sealed so, or cannot be opened.
-    fn sealed_anew(&self, place: &RecordKey, sealed: &SealedKey) -> Option<SealedKey> {
-        let opened = self.seal.open(place.as_str(), &sealed.0).ok()?;
-        let anew = || SealedKey(self.seal.seal(place.as_str(), &opened.text));
-        if opened.is_current {
-            return None;
-        }
-        info!(%place, "a key is sealed under the new secret");
-        Some(anew())
-    }
-
     /// Asks the authority when it would like one certificate to be renewed, if it is time for that.
     async fn ask_for_window(&self, settings: &HttpsSettings, windows: &mut Windows) {
         let (issuance, now) = (self.mesh.documents.issuance(), clock::unix_s());
@@ -228,7 +186,7 @@ impl Issuer {
             sleep(LOOK_INTERVAL).await; // nothing is ordered that could not be kept
             return Ok(());
         };
-        self.seal_again().await?;
+        seal_again(&self.mesh.documents, &self.seal).await?;
         match self.next_step(&fence, known) {
             IssuerStep::Remove(key) => {
                 debug!(%key, "a record of certificates is not needed any more");

@@ -13,6 +13,7 @@ mod keeping;
 mod kept;
 mod ordering;
 pub mod orders;
+pub mod sealing;
 mod windows;
 
 use std::time::Duration;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::kept::{Obtained, kept};
+use super::sealing::SealedKeys;
 use crate::io::clock;
 use crate::io::https::certificate::{BadCertificate, Certificate};
 use crate::io::seal::Seal;
@@ -131,8 +132,12 @@ pub async fn import(
 }
 
 /// Has the certificate for a name ordered anew, or all that can be.
-pub async fn renew(mesh: &Mesh, name: Option<&str>) -> Result<RenewalOrders, NotRenewed> {
-    let issuance = mesh.documents.issuance();
+pub async fn renew(
+    mesh: &Mesh,
+    seal: &Seal,
+    name: Option<&str>,
+) -> Result<RenewalOrders, NotRenewed> {
+    let issuance = SealedKeys::of(&mesh.documents.issuance(), seal).usable;
     if !issuance.settings.is_on {
         return Err(NotRenewed::Off);
     }

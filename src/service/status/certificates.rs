@@ -12,6 +12,7 @@ use crate::model::certificate::CertificateFacts;
 use crate::model::seat::Seat;
 use crate::model::status::certificates::{CertificateState, CertificateStatus, CertificatesStatus};
 use crate::proto::certificates::{is_minority, wanted_by};
+use crate::service::certificates::sealing::SealedKeys;
 
 impl Statuses {
     /// The same; `None` where there are none, and should be none.
@@ -29,8 +30,10 @@ impl Statuses {
         let wanted = wanted_by(&view, &issuance.settings);
         let holder = view.seats.get(&Seat::Certificates).filter(|_| is_on);
         let fence = holder.map(|claim| claim.fence());
+        let keys = SealedKeys::of(&issuance, &self.config.seal);
         let mut certificates = overview(IssuerView {
-            issuance: &issuance,
+            issuance: &keys.usable,
+            locked: &keys.locked,
             wanted: &wanted,
             windows: &BTreeMap::new(), // the issuer's own knowledge, and seldom far from the usual time
             holder: fence.as_ref(),
@@ -48,6 +51,7 @@ impl Statuses {
         CertificatesStatus {
             https: is_on,
             node: holder.map(|claim| claim.node.clone()),
+            keys_to_seal: keys.outdated,
             certificates,
         }
     }

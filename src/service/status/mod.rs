@@ -21,6 +21,7 @@ use super::sources::Sources;
 use super::streams::Streams;
 use crate::io::clock;
 use crate::io::https::certificates::Certificates;
+use crate::io::seal::Seal;
 use crate::logic::ladder;
 use crate::logic::source::closed::is_outlived;
 use crate::media::format::said;
@@ -63,6 +64,8 @@ pub struct StatusConfig {
     pub unreached: Unreached,
     /// The certificates that this node uses for TLS.
     pub certificates: Certificates,
+    /// Opens the keys of those of the mesh.
+    pub seal: Seal,
     /// The cluster's fingerprint.
     pub fingerprint: watch::Receiver<String>,
 }

@@ -187,9 +187,12 @@ fn what_was_imported_is_ordered_anew_only_by_its_name() {
 fn keys_are_sealed_again_before_an_old_secret_goes() {
     let mut mesh = TestMesh::start(1);
     let folder = tempfile::tempdir().unwrap();
-    write_pair(folder.path(), "radio.example");
     let file = |name: &str| folder.path().join(name).display().to_string();
-    done(&mesh.nodes[0].command("cert", &["import", &file("chain.pem"), &file("key.pem")]));
+    let names = ["a.radio.example", "b.radio.example", "c.radio.example"];
+    for name in names {
+        write_pair(folder.path(), name);
+        done(&mesh.nodes[0].command("cert", &["import", &file("chain.pem"), &file("key.pem")]));
+    }
     let node = &mut mesh.nodes[0];
     let secret_file = node.data_dir().parent().unwrap().join("cluster-secret");
     let old = fs::read_to_string(&secret_file).unwrap();
@@ -198,7 +201,10 @@ fn keys_are_sealed_again_before_an_old_secret_goes() {
     node.signal(rustix::process::Signal::HUP);
     eventually(PATIENCE, "the key is sealed again", || {
         let log = node.log();
-        so(log.contains("a key is sealed under the new secret"), log)
+        so(
+            log.contains("all keys are sealed under the new secret keys=3"),
+            log,
+        )
     });
     fs::write(&secret_file, format!("{new}\n")).unwrap();
     node.stop();
@@ -206,8 +212,15 @@ fn keys_are_sealed_again_before_an_old_secret_goes() {
     eventually(PATIENCE, "the key is opened", || {
         let log = node.log_of_this_life();
         so(
-            log.contains("certificates of the mesh in use certificates=1"),
+            log.contains("certificates of the mesh in use certificates=3"),
             log,
         )
     });
+    // Another secret: nothing is lost, and nothing is called valid that cannot be used.
+    fs::write(&secret_file, format!("{}\n", "8".repeat(64))).unwrap();
+    node.stop();
+    node.restart();
+    let listed = done(&node.command("cert", &["list"]));
+    assert_eq!(listed.matches(" locked ").count(), 3, "{listed}");
+    assert!(listed.contains("put the secret back"), "{listed}");
 }

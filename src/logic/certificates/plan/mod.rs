@@ -36,8 +36,10 @@ const UNWANTED_S: u64 = 7 * DAY_S;
 /// The facts that the issuer decides by.
 #[derive(Clone, Copy, Debug)]
 pub struct IssuerView<'a> {
-    /// The document's part.
+    /// The document's part, without the certificates that are locked.
     pub issuance: &'a Issuance,
+    /// The certificates whose keys cannot be opened here: they are of no use, and count for nothing.
+    pub locked: &'a BTreeMap<RecordKey, KeptCertificate>,
     /// The certificates that are wanted.
     pub wanted: &'a [WantedCertificate],
     /// The windows that the authority has named, by the serial numbers of certificates.
@@ -168,7 +170,7 @@ pub fn rationed_until(issuance: &Issuance, wanted: &WantedCertificate, now_unix_
 fn superfluous(view: IssuerView<'_>) -> Option<RecordKey> {
     let now = view.now_unix_s;
     let issuance = view.issuance;
-    let certificates = issuance.certificates.iter();
+    let certificates = issuance.certificates.iter().chain(view.locked);
     let mut old = certificates.filter(|(key, certificate)| {
         let is_over = certificate.not_after_unix_s.saturating_add(EXPIRED_S) < now;
         is_over || is_superseded(issuance, key, certificate, now)

@@ -19,6 +19,7 @@ struct Desk {
     wanted: Vec<WantedCertificate>,
     windows: BTreeMap<String, RenewalWindow>,
     holder: Fence,
+    locked: BTreeMap<RecordKey, KeptCertificate>,
     is_minority: bool,
     now_unix_s: u64,
 }
@@ -30,6 +31,7 @@ impl Desk {
             wanted: wanted(&Default::default(), [], &names.parse().unwrap()),
             windows: BTreeMap::new(),
             holder: fence(1),
+            locked: BTreeMap::new(),
             is_minority: false,
             now_unix_s: NOW,
         }
@@ -61,6 +63,7 @@ impl Desk {
     fn step(&self) -> IssuerStep {
         next_step(IssuerView {
             issuance: &self.issuance,
+            locked: &self.locked,
             wanted: &self.wanted,
             windows: &self.windows,
             holder: Some(&self.holder),
@@ -152,6 +155,19 @@ fn an_order_of_a_later_claim_keeps_no_other_waiting() {
     assert_eq!(desk.step(), IssuerStep::Rest(Some(NOW + 590)));
     desk.put_order("a.example", claimed(NOW + 3 * DAY_S));
     assert_eq!(desk.ordered().as_deref(), Some("a.example"), "taken over");
+}
+
+#[test]
+fn one_that_nobody_can_open_goes_a_day_after_the_next_one() {
+    let mut desk = Desk::wanting("a.example");
+    let locked = certificate("a.example", NOW - 9 * DAY_S, LIFETIME);
+    let key = certificate_key(&locked.chain);
+    desk.locked.insert(key.clone(), locked);
+    assert_eq!(desk.ordered().as_deref(), Some("a.example"));
+    desk.keep(certificate("a.example", NOW, LIFETIME));
+    assert!(matches!(desk.step(), IssuerStep::Rest(_)));
+    desk.now_unix_s += DAY_S + 1;
+    assert_eq!(desk.step(), IssuerStep::Remove(key));
 }
 
 #[test]

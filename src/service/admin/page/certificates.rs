@@ -50,6 +50,7 @@ mod tests {
         status.certificates = Some(CertificatesStatus {
             https: true,
             node: None,
+            keys_to_seal: 0,
             certificates: vec![
                 certificate("a.example", CertificateState::Valid),
                 certificate("<b>", CertificateState::Ending),
