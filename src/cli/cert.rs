@@ -115,6 +115,9 @@ struct LeftOut {
 #[derive(Deserialize)]
 struct Imported {
     names: Vec<String>,
+    /// 0 from a node of an older version.
+    #[serde(default)]
+    begins_unix_s: u64,
     until_unix_s: u64,
 }
 
@@ -155,12 +158,7 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
         CertCommand::Import { chain, key } => {
             let body = json!({ "chain": read(&chain)?, "key": read(&key)? });
             let imported: Imported = api.ask_for(Method::POST, CERTIFICATES, Some(&body)).await?;
-            let left = span(imported.until_unix_s.saturating_sub(clock::unix_s()));
-            let names = imported.names.join(", ");
-            format!(
-                "imported a certificate for {}, valid for {left}\n",
-                printable(&names)
-            )
+            import_told(&imported, clock::unix_s())
         }
         CertCommand::Delete { which } => {
             let which = utf8_percent_encode(&which, NON_ALPHANUMERIC);
@@ -170,6 +168,23 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
         }
     };
     Ok(terminal::print(&text)?)
+}
+
+fn import_told(imported: &Imported, now_unix_s: u64) -> String {
+    let left = span(imported.until_unix_s.saturating_sub(now_unix_s));
+    let names = imported.names.join(", ");
+    let warning = match imported.begins_unix_s.saturating_sub(now_unix_s) {
+        0 => String::new(),
+        wait_s => format!(
+            "warning: it is not valid yet and begins in {}; until then others are used, and with HTTPS on the mesh orders one \
+             where there is none\n",
+            span(wait_s)
+        ),
+    };
+    format!(
+        "imported a certificate for {}, valid for {left}\n{warning}",
+        printable(&names)
+    )
 }
 
 fn deletion_told(deleted: &Deleted) -> String {
@@ -313,6 +328,23 @@ pub(super) fn rows(certificates: &[CertificateStatus], now_unix_s: u64) -> Strin
 mod tests {
     use super::*;
     use crate::model::status::certificates::CertificateState;
+
+    #[test]
+    fn an_import_before_its_time_is_warned_of() {
+        let told = |begins_unix_s| {
+            let imported = Imported {
+                names: vec!["a.example".to_owned()],
+                begins_unix_s,
+                until_unix_s: 190,
+            };
+            import_told(&imported, 100)
+        };
+        assert_eq!(
+            told(100),
+            "imported a certificate for a.example, valid for 90 s\n"
+        );
+        assert!(told(160).contains("\nwarning: it is not valid yet and begins in 60 s;"));
+    }
 
     #[test]
     fn a_row_says_what_is_there_and_what_is_wrong() {

@@ -134,6 +134,11 @@ impl KeptCertificate {
         self.not_after_unix_s.saturating_sub(self.not_before_unix_s)
     }
 
+    /// Whether its time has not come yet.
+    pub fn is_upcoming(&self, now_unix_s: u64) -> bool {
+        now_unix_s < self.not_before_unix_s
+    }
+
     /// The names and addresses that it is for, as texts.
     pub fn hosts(&self) -> Vec<String> {
         let names = self.names.iter().map(ToString::to_string);

@@ -28,7 +28,7 @@ pub fn overview(view: IssuerView<'_>) -> Vec<CertificateStatus> {
     }
     let others = issuance.certificates.values().filter(|it| {
         let is_shown = lines.iter().any(|(shown, _)| *shown == Some(*it));
-        !is_shown && is_used(issuance, it, now)
+        !is_shown && (it.is_upcoming(now) || is_used(issuance, it, now))
     });
     let others = others
         .map(|it| of(it, now))
@@ -95,11 +95,15 @@ fn add_order(view: IssuerView<'_>, wanted: &WantedCertificate, line: &mut Certif
 fn of(certificate: &KeptCertificate, now_unix_s: u64) -> CertificateStatus {
     let state = match certificate.not_after_unix_s.checked_sub(now_unix_s) {
         None => CertificateState::Expired,
+        Some(_) if certificate.is_upcoming(now_unix_s) => CertificateState::Upcoming,
         Some(_) if is_worrying(certificate, now_unix_s) => CertificateState::Ending,
         Some(_) => CertificateState::Valid,
     };
     CertificateStatus {
         state,
+        begins_unix_s: certificate
+            .is_upcoming(now_unix_s)
+            .then_some(certificate.not_before_unix_s),
         ..described(certificate)
     }
 }
@@ -131,6 +135,7 @@ mod tests {
         issuance.settings.is_on = true;
         for kept in [
             certificate("a.example", 1_000, 900),
+            certificate("a.example", 1_500, 400),
             certificate("other.example", 1_000, 90),
             certificate("other.example", 900, 90),
         ] {
@@ -156,7 +161,7 @@ mod tests {
             .iter()
             .map(|it| it.in_words(1_080))
             .collect();
-        assert_eq!(shown.len(), 5, "{shown:?}");
+        assert_eq!(shown.len(), 6, "{shown:?}");
         assert!(
             shown[0].starts_with("*.c.example: no certificate yet; a wildcard needs a zone"),
             "{}",
@@ -168,11 +173,14 @@ mod tests {
             shown[1]
         );
         assert_eq!(shown[2], "b.example: no certificate yet, to be ordered");
-        assert_eq!(shown[3], "other.example: about to end, 10 s left");
+        let others = &shown[3..5];
+        assert!(others.contains(&"other.example: about to end, 10 s left".to_owned()));
+        let upcoming = "a.example: not valid yet, begins in 7 min, 13 min left";
+        assert!(others.contains(&upcoming.to_owned()), "{others:?}");
         assert!(
-            shown[4].starts_with("c.example: its key cannot be opened, 13 min left; no key of"),
+            shown[5].starts_with("c.example: its key cannot be opened, 13 min left; no key of"),
             "{}",
-            shown[4]
+            shown[5]
         );
         let states = overview(view(2_000)).into_iter().map(|it| it.state);
         let expired = states.filter(|it| *it == CertificateState::Expired);

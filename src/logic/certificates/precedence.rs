@@ -35,11 +35,19 @@ impl Standing {
         since_unix_s: u64::MAX,
     };
 
-    /// That of a certificate of the mesh.
+    /// That of a certificate of the mesh. One that an operator has given before its time counts from its time on: what was
+    /// ordered to bridge that does not stay in its place.
     pub fn of(certificate: &KeptCertificate) -> Self {
-        Self {
-            is_chosen: certificate.source == CertificateSource::Imported,
-            since_unix_s: certificate.obtained_unix_s,
+        let obtained = certificate.obtained_unix_s;
+        match certificate.source {
+            CertificateSource::Imported => Self {
+                is_chosen: true,
+                since_unix_s: obtained.max(certificate.not_before_unix_s),
+            },
+            CertificateSource::Ordered => Self {
+                is_chosen: false,
+                since_unix_s: obtained,
+            },
         }
     }
 

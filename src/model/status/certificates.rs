@@ -34,6 +34,8 @@ pub enum CertificateState {
     Missing,
     /// Valid, and should have been renewed: less than a third of its lifetime is left.
     Ending,
+    /// There, and not valid yet.
+    Upcoming,
     /// Over.
     Expired,
     /// There, but no key of the node's secret opens its key.
@@ -47,6 +49,7 @@ impl CertificateState {
             Self::Valid => "valid",
             Self::Missing => "missing",
             Self::Ending => "ending",
+            Self::Upcoming => "upcoming",
             Self::Expired => "expired",
             Self::Locked => "locked",
         }
@@ -61,6 +64,9 @@ pub struct CertificateStatus {
     pub names: Vec<String>,
     /// The state.
     pub state: CertificateState,
+    /// When it begins, unix seconds, if that is yet to come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begins_unix_s: Option<u64>,
     /// When it ends, unix seconds; `None`: there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until_unix_s: Option<u64>,
@@ -97,9 +103,13 @@ impl CertificateStatus {
             CertificateState::Valid => ": valid",
             CertificateState::Missing => ": no certificate yet",
             CertificateState::Ending => ": about to end",
+            CertificateState::Upcoming => ": not valid yet",
             CertificateState::Expired => ": expired",
             CertificateState::Locked => ": its key cannot be opened",
         };
+        if let Some(begins) = self.begins_unix_s {
+            words += &format!(", begins in {}", span(begins.saturating_sub(now_unix_s)));
+        }
         if let Some(until) = self.until_unix_s {
             words += &match until.checked_sub(now_unix_s) {
                 Some(left) => format!(", {} left", span(left)),
@@ -153,6 +163,17 @@ mod tests {
         assert_eq!(
             status.in_words(100),
             "a.example: no certificate yet, next order in 60 s; the last 2 tries failed: nobody answers"
+        );
+        let upcoming = CertificateStatus {
+            names: status.names.clone(),
+            state: CertificateState::Upcoming,
+            begins_unix_s: Some(160),
+            until_unix_s: Some(190),
+            ..CertificateStatus::default()
+        };
+        assert_eq!(
+            upcoming.in_words(100),
+            "a.example: not valid yet, begins in 60 s, 90 s left"
         );
         status.is_ordering = true;
         status.fault = None;

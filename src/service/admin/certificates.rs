@@ -56,7 +56,7 @@ pub(super) async fn import(admin: &Admin, call: Call) -> Answer {
     let (chain, key) = (text("chain")?, text("key")?);
     let documents = &admin.0.mesh.documents;
     let kept = orders::import(documents, &admin.0.seal, chain, &key).await?;
-    let told = json!({ "names": kept.hosts(), "until_unix_s": kept.not_after_unix_s, "serial": kept.serial });
+    let told = json!({ "names": kept.hosts(), "begins_unix_s": kept.not_before_unix_s, "until_unix_s": kept.not_after_unix_s, "serial": kept.serial });
     Ok(reply::json(StatusCode::CREATED, &told))
 }
 

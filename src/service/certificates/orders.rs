@@ -123,9 +123,10 @@ pub async fn import(
         unix_s,
     };
     let kept = kept(seal, &facts, chain, key, obtained);
-    // An order that is under way would take the place of what the operator has just given.
+    // An order that is under way would take the place of what the operator has just given, unless that has to wait.
     let issuance = documents.issuance();
-    let ended = issuance.orders.values().filter(|it| kept.covers(&it.names));
+    let is_ended = |names: &[CertificateName]| !kept.is_upcoming(now) && kept.covers(names);
+    let ended = issuance.orders.values().filter(|it| is_ended(&it.names));
     let ended = ended.map(|order| order.first_name().clone()).collect();
     documents.keep_certificate(kept.clone(), ended).await?;
     Ok(kept)
@@ -147,7 +148,9 @@ pub async fn renew(
     for certificate in meant(&wanted, name)? {
         let first = certificate.first_name();
         let imported = held(&issuance, &certificate.names, now)
-            .filter(|it| it.source == CertificateSource::Imported && name.is_none())
+            .filter(|it| {
+                it.source == CertificateSource::Imported && name.is_none() && !it.is_upcoming(now)
+            })
             .map(|_| NotRenewed::Imported(first.clone()));
         match refusal(&issuance, certificate, now).or(imported) {
             Some(why) if name.is_some() => return Err(why),

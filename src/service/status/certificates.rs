@@ -62,12 +62,14 @@ fn of_file(facts: &CertificateFacts, now_unix_s: u64) -> CertificateStatus {
     let left = facts.not_after_unix_s.checked_sub(now_unix_s);
     let state = match left {
         None => CertificateState::Expired,
+        Some(_) if now_unix_s < facts.not_before_unix_s => CertificateState::Upcoming,
         Some(left) if left < facts.lifetime_s() / 3 => CertificateState::Ending,
         Some(_) => CertificateState::Valid,
     };
     CertificateStatus {
         names: facts.names.iter().map(|name| caption(name)).collect(),
         state,
+        begins_unix_s: Some(facts.not_before_unix_s).filter(|at| now_unix_s < *at),
         until_unix_s: Some(facts.not_after_unix_s),
         serial: Some(facts.serial.clone()),
         issuer: Some(facts.issuer.clone()),

@@ -114,7 +114,16 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
     let order = issuance.orders.get(wanted.first_name());
     let order = order.filter(|order| order.names == wanted.names);
     let window = |held: &KeptCertificate| view.windows.get(&held.serial).copied();
-    let by_time = held.map_or(0, |held| renew_at_unix_s(held, window(held)));
+    let by_time = match held {
+        // The authority's own begin at once, by every clock that is right.
+        Some(held)
+            if held.source == CertificateSource::Imported && held.is_upcoming(view.now_unix_s) =>
+        {
+            0
+        }
+        Some(held) => renew_at_unix_s(held, window(held)),
+        None => 0,
+    };
     let is_open = order.is_some_and(|order| order.open.is_some());
     let mut at = if is_open { 0 } else { by_time };
     let wish = issuance.wishes.get(wanted.first_name()).copied();
@@ -188,6 +197,9 @@ fn superfluous(view: IssuerView<'_>) -> Option<RecordKey> {
 
 /// Whether another certificate has been used in the place of this one for long enough.
 fn is_superseded(issuance: &Issuance, key: &RecordKey, old: &KeptCertificate, now: u64) -> bool {
+    if old.is_upcoming(now) {
+        return false;
+    }
     let rank = |it: &KeptCertificate| precedence(it, &old.names, now);
     let mut others = issuance.certificates.iter();
     others.any(|(other_key, other)| {

@@ -325,6 +325,28 @@ fn what_was_imported_stays_until_it_is_about_to_end() {
 }
 
 #[test]
+fn one_that_was_imported_before_its_time_is_bridged_and_then_used() {
+    let mut desk = Desk::wanting("a.example");
+    let imported = KeptCertificate {
+        source: CertificateSource::Imported,
+        obtained_unix_s: NOW,
+        ..certificate("a.example", NOW + 3 * DAY_S, LIFETIME)
+    };
+    desk.keep(imported.clone());
+    assert_eq!(desk.ordered().as_deref(), Some("a.example"));
+    desk.keep(certificate("a.example", NOW + 1, LIFETIME));
+    desk.now_unix_s = NOW + 2 * DAY_S;
+    assert!(
+        matches!(desk.step(), IssuerStep::Rest(Some(_))),
+        "both stay"
+    );
+    desk.now_unix_s = NOW + 3 * DAY_S;
+    let names = ["a.example".parse().unwrap()];
+    let used = held(&desk.issuance, &names, desk.now_unix_s);
+    assert_eq!(used, Some(&imported));
+}
+
+#[test]
 fn an_address_of_an_older_certificate_keeps_it() {
     let mut desk = Desk::wanting("");
     let with_address = KeptCertificate {
