@@ -5,9 +5,13 @@ use std::collections::BTreeSet;
 use crate::model::domain::DomainName;
 use crate::model::host::host_and_port_of;
 use crate::model::https::{CertificateName, CertificateNames};
+use crate::model::suggest::listed;
 
 /// The most certificates that are ordered: more names than a mesh of thirty nodes has.
 const MAX_WANTED: usize = 64;
+
+/// The most names in a doubt.
+const MAX_SHOWN: usize = 8;
 
 /// The ends of names that no authority for the world certifies. Who has an authority of one's own lists such names.
 const PRIVATE_ENDS: [&str; 5] = ["localhost", "local", "internal", "lan", "invalid"];
@@ -37,10 +41,16 @@ impl WantedCertificate {
     pub fn first_name(&self) -> &CertificateName {
         self.names.first().expect("a certificate is for a name")
     }
+
+    /// Whether it is for this name, too.
+    pub fn covers(&self, name: &CertificateName) -> bool {
+        self.names.iter().any(|own| own.covers(name))
+    }
 }
 
 /// The certificates that are wanted: for each zone that the mesh serves, for the hosts of its nodes' URLs, and for the
-/// names that an operator lists. A name that a zone's certificate is for gets none of its own.
+/// names that an operator lists. A name that a zone's certificate is for gets none of its own; a wildcard that cannot be
+/// proven takes no name from anybody.
 pub fn wanted<'a>(
     zones: &BTreeSet<DomainName>,
     urls: impl IntoIterator<Item = &'a str>,
@@ -51,7 +61,7 @@ pub fn wanted<'a>(
     let mut names: BTreeSet<CertificateName> = hosts.collect();
     names.extend(listed.as_slice().iter().cloned());
     for name in names {
-        let has = |it: &WantedCertificate| it.names.iter().any(|own| own.covers(&name));
+        let has = |it: &WantedCertificate| it.way != ProofWay::No && it.covers(&name);
         if !wanted.iter().any(has) {
             let way = way(&name, zones);
             let names = vec![name];
@@ -60,6 +70,38 @@ pub fn wanted<'a>(
     }
     wanted.truncate(MAX_WANTED);
     wanted
+}
+
+/// The certificate that is meant by a name: the one of that very name, else one that is for it, too, and can be got.
+pub fn meant_by<'a>(
+    wanted: &'a [WantedCertificate],
+    name: &CertificateName,
+) -> Option<&'a WantedCertificate> {
+    let fitting = wanted.iter().filter(|it| it.covers(name));
+    fitting.min_by_key(|it| (!it.names.contains(name), it.way == ProofWay::No))
+}
+
+/// Why no certificate, or not each that was asked for, can be ordered for these; empty if nothing is in the way.
+pub fn doubts_of(wanted: &[WantedCertificate]) -> Vec<String> {
+    if wanted.is_empty() {
+        return vec![
+            "no name to order for: the nodes are known by addresses or by names that only your own network knows; use --names, \
+             or give the nodes a public_url with a name"
+                .to_owned(),
+        ];
+    }
+    let unproven = wanted.iter().filter(|it| it.way == ProofWay::No);
+    let names: Vec<&str> = unproven.map(|it| it.first_name().as_str()).collect();
+    let advice =
+        "a wildcard needs a zone that the mesh serves; use --names with the hosts one by one";
+    match names.as_slice() {
+        [] => Vec::new(),
+        all if all.len() == wanted.len() => vec![format!("no name to order for: {advice}")],
+        some => vec![format!(
+            "{} cannot be proven: {advice}",
+            listed(some, MAX_SHOWN)
+        )],
+    }
 }
 
 fn of_zone(zone: &DomainName) -> Option<WantedCertificate> {
@@ -141,6 +183,36 @@ mod tests {
             "other.example Http",
         ];
         assert_eq!(shown(&found), expected);
+    }
+
+    #[test]
+    fn a_wildcard_that_cannot_be_proven_takes_no_name_away() {
+        let urls = ["http://a.radio.example:8000", "http://b.radio.example:8000"];
+        let listed = "*.radio.example".parse().unwrap();
+        let found = wanted(&zones(&[]), urls, &listed);
+        let expected = [
+            "*.radio.example No",
+            "a.radio.example Http",
+            "b.radio.example Http",
+        ];
+        assert_eq!(shown(&found), expected);
+        let meant = |name: &str| meant_by(&found, &name.parse().unwrap()).map(|it| it.way);
+        assert_eq!(meant("a.radio.example"), Some(ProofWay::Http));
+        assert_eq!(meant("*.radio.example"), Some(ProofWay::No));
+        assert_eq!(meant("c.radio.example"), Some(ProofWay::No));
+        assert_eq!(meant("other.example"), None);
+    }
+
+    #[test]
+    fn what_cannot_be_ordered_is_said_beside_what_can() {
+        let doubts = |listed: &str| {
+            let found = wanted(&zones(&[]), [], &listed.parse().unwrap());
+            doubts_of(&found).join("; ")
+        };
+        assert!(doubts("").starts_with("no name to order for: the nodes are"));
+        assert!(doubts("*.a.example").starts_with("no name to order for: a wildcard"));
+        assert!(doubts("*.a.example,b.example").starts_with("*.a.example cannot be proven"));
+        assert_eq!(doubts("b.example"), "");
     }
 
     #[test]

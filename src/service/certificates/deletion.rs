@@ -7,7 +7,7 @@ use tracing::info;
 
 use super::keeping::shown;
 use crate::io::clock;
-use crate::logic::certificates::names::WantedCertificate;
+use crate::logic::certificates::names::{ProofWay, WantedCertificate};
 use crate::logic::certificates::plan::held;
 use crate::logic::certificates::precedence::precedence;
 use crate::logic::records::certificates::Issuance;
@@ -128,7 +128,8 @@ fn ordered_anew(
     }
     let now = clock::unix_s();
     let is_only = |it: &&WantedCertificate| {
-        held(issuance, &it.names, now) == Some(certificate) && held(left, &it.names, now).is_none()
+        let is_used = held(issuance, &it.names, now) == Some(certificate);
+        it.way != ProofWay::No && is_used && held(left, &it.names, now).is_none()
     };
     let wanted = wanted.iter().find(is_only)?;
     Some(wanted.first_name().clone())

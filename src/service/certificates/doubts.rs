@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use crate::io::acme::{AcmeError, Authority};
-use crate::logic::certificates::names::ProofWay;
+use crate::logic::certificates::names::doubts_of;
 use crate::model::https::HttpsSettings;
 use crate::proto::certificates::wanted_by;
 use crate::service::mesh::Mesh;
@@ -22,18 +22,14 @@ pub async fn doubts(mesh: &Mesh, settings: &HttpsSettings) -> Vec<String> {
     }
     let view = mesh.cluster.view();
     let wanted = wanted_by(&view, settings);
-    let of_names = if wanted.is_empty() {
-        Some(
-            "no name to order for: the nodes are known by addresses or by names that only your own network knows; use --names, \
-             or give the nodes a public_url with a name",
-        )
-    } else if wanted.iter().all(|it| it.way == ProofWay::No) {
-        Some(
-            "no name to order for: a wildcard needs a zone that the mesh serves; use --names with the hosts one by one",
-        )
-    } else {
-        None
-    };
+    let mut doubts = doubts_of(&wanted);
+    if settings.directory == HttpsSettings::DEFAULT_DIRECTORY && !settings.directory_ca.is_empty() {
+        doubts.push(
+            "https_directory_ca is still set, so Let's Encrypt's own server may not be trusted: antiphon cert enable \
+             --directory-ca \"\" clears it"
+                .to_owned(),
+        );
+    }
     let look = timeout(LOOK_LIMIT, Authority::look(settings));
     let looked = look.await.unwrap_or(Err(AcmeError::Late("answered")));
     let of_authority = looked.err().map(|why| {
@@ -43,6 +39,6 @@ pub async fn doubts(mesh: &Mesh, settings: &HttpsSettings) -> Vec<String> {
              again by itself"
         )
     });
-    let of_names = of_names.map(str::to_owned);
-    of_names.into_iter().chain(of_authority).collect()
+    doubts.extend(of_authority);
+    doubts
 }

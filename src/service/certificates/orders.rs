@@ -7,7 +7,7 @@ use super::sealing::SealedKeys;
 use crate::io::clock;
 use crate::io::https::certificate::{BadCertificate, Certificate};
 use crate::io::seal::Seal;
-use crate::logic::certificates::names::{ProofWay, WantedCertificate};
+use crate::logic::certificates::names::{ProofWay, WantedCertificate, meant_by};
 use crate::logic::certificates::plan::{held, rationed_until};
 use crate::logic::records::certificates::{Issuance, MAX_CHAIN_BYTES};
 use crate::model::acme::{CertificateSource, KeptCertificate};
@@ -190,8 +190,7 @@ fn meant<'a>(
         }
     };
     let name: CertificateName = text.parse().map_err(|_| unknown())?;
-    let has = |it: &&WantedCertificate| it.names.iter().any(|own| own.covers(&name));
-    let found = wanted.iter().find(has).ok_or_else(unknown)?;
+    let found = meant_by(wanted, &name).ok_or_else(unknown)?;
     Ok(vec![found])
 }
 
