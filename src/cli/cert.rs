@@ -69,12 +69,12 @@ struct EnableArgs {
     /// Mail address to which the authority writes when something is wrong
     #[arg(long, value_name = "MAIL")]
     contact: Option<ContactAddress>,
-    /// Address of the authority's directory [default: Let's Encrypt's]
+    /// Address of the authority's directory; Let's Encrypt's until another one was named, and without the flag nothing changes
     #[arg(long, value_name = "URL")]
     directory: Option<String>,
-    /// File with the certificates (PEM) by which a private authority is trusted
+    /// File with the certificates (PEM) by which a private authority is trusted; "" for those that the machines trust
     #[arg(long, value_name = "FILE")]
-    directory_ca: Option<PathBuf>,
+    directory_ca: Option<String>,
     /// Names besides those that the nodes and the zone have, with commas
     #[arg(long, value_name = "NAMES")]
     names: Option<CertificateNames>,
@@ -221,7 +221,7 @@ fn enabled(args: EnableArgs) -> anyhow::Result<Map<String, Value>> {
         ("https_directory", args.directory),
         (
             "https_directory_ca",
-            args.directory_ca.as_deref().map(read).transpose()?,
+            args.directory_ca.as_deref().map(authorities).transpose()?,
         ),
         ("https_names", args.names.map(String::from)),
     ];
@@ -232,6 +232,14 @@ fn enabled(args: EnableArgs) -> anyhow::Result<Map<String, Value>> {
         }
     }
     Ok(changes)
+}
+
+/// The certificates in a file, or nothing, which clears them.
+fn authorities(path: &str) -> anyhow::Result<String> {
+    match path {
+        "" => Ok(String::new()),
+        path => read(Path::new(path)),
+    }
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

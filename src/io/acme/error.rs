@@ -22,7 +22,7 @@ const OF_THE_MOMENT: [&str; 3] = ["badNonce", "rateLimited", "serverInternal"];
 #[derive(Debug, thiserror::Error)]
 pub enum AcmeError {
     /// The authority was not reached, or is not the one that it should be.
-    #[error("{}", with_causes(.0))]
+    #[error("{}{}", with_causes(.0), trust_advice(.0))]
     Http(#[from] HttpError),
     /// The certificates by which the authority is to be trusted are none.
     #[error("https_directory_ca: {0}")]
@@ -82,6 +82,16 @@ pub enum AcmeError {
     /// The library or the authority has made a mistake.
     #[error("the authority cannot be understood: {0}")]
     Strange(String),
+}
+
+/// What to do where the authority's server is not trusted; else nothing.
+fn trust_advice(error: &HttpError) -> &'static str {
+    match error {
+        HttpError::Untrusted(..) => {
+            "; a private authority's own server is trusted by antiphon cert enable --directory-ca FILE"
+        }
+        _ => "",
+    }
 }
 
 impl AcmeError {

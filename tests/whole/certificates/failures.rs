@@ -68,6 +68,16 @@ fn what_is_in_the_way_is_said_when_https_is_turned_on() {
         "{told}"
     );
     assert!(!told.contains("no name to order for"), "{told}");
+    let usual = antiphon::model::https::HttpsSettings::DEFAULT_DIRECTORY;
+    let told = enabled(&["--directory", usual]);
+    assert!(
+        told.contains("warning: https_directory_ca is still set"),
+        "{told}"
+    );
+    let told = enabled(&["--directory", &html, "--directory-ca", ""]);
+    assert!(!told.contains("still set"), "{told}");
+    let words = ["UnknownIssuer", "cert enable --directory-ca FILE"];
+    assert!(words.iter().all(|it| told.contains(it)), "{told}");
 }
 
 #[test]
