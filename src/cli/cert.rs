@@ -127,6 +127,8 @@ struct Deleted {
     names: Vec<String>,
     serial: String,
     bare: Vec<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
 }
 
 /// Runs one command on certificates.
@@ -135,15 +137,14 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
     let text = match args.command {
         CertCommand::Enable(args) => {
             let set = set(&api, enabled(args)?).await?;
-            let warnings = set.warnings.iter();
-            let warnings = warnings.map(|it| format!("warning: {}\n", printable(it)));
-            let warnings: String = warnings.collect();
+            let warnings = warned(&set.warnings);
             let settings = settings_of(&set.settings);
             format!("{settings}\n{warnings}see how it goes: antiphon cert list\n")
         }
         CertCommand::Disable => {
-            set(&api, Map::from_iter([("https".to_owned(), false.into())])).await?;
-            "no certificates are got any more; those that there are stay\n".to_owned()
+            let set = set(&api, Map::from_iter([("https".to_owned(), false.into())])).await?;
+            let warnings = warned(&set.warnings);
+            format!("no certificates are got any more; those that there are stay\n{warnings}")
         }
         CertCommand::List { json: true } => api.ask_for_json(CERTIFICATES).await?,
         CertCommand::List { json: false } => {
@@ -170,6 +171,12 @@ pub(super) async fn cert(args: CertArgs) -> anyhow::Result<()> {
     Ok(terminal::print(&text)?)
 }
 
+fn warned(warnings: &[String]) -> String {
+    let lines = warnings.iter();
+    let lines = lines.map(|it| format!("warning: {}\n", printable(it)));
+    lines.collect()
+}
+
 fn import_told(imported: &Imported, now_unix_s: u64) -> String {
     let left = span(imported.until_unix_s.saturating_sub(now_unix_s));
     let names = imported.names.join(", ");
@@ -194,7 +201,8 @@ fn deletion_told(deleted: &Deleted) -> String {
         true => "others are used in its place: antiphon cert list".to_owned(),
         false => format!("no other one is for {}", deleted.bare.join(", ")),
     };
-    format!("{}; {}\n", printable(&told), printable(&rest))
+    let warnings = warned(&deleted.warnings);
+    format!("{}; {}\n{warnings}", printable(&told), printable(&rest))
 }
 
 fn told_of(renewed: &Renewed) -> String {

@@ -187,6 +187,8 @@ impl Core<'_> {
         self.start_imports(mesh, &passwords, credentials.fingerprint.clone());
         self.start_certificates(mesh);
         let listening = self.start_listening(mesh, &carriers, credentials.fingerprint.clone())?;
+        let plain_http =
+            PlainHttp::new(self.settings.plain_http.clone(), self.https_address.clone());
         let admin = Admin::new(AdminConfig {
             mesh: mesh.clone(),
             audience: audience.clone(),
@@ -204,6 +206,7 @@ impl Core<'_> {
             sources: carriers.sources.clone(),
             shoutcast_mount: self.settings.shoutcast_mount.clone(),
             seal: self.seal.clone(),
+            plain_http: plain_http.clone(),
             feeds: Feeds::new(visitors.clone()),
         });
         let switchboard = Switchboard {
@@ -223,10 +226,7 @@ impl Core<'_> {
                 listening,
                 admin,
                 http_headers: self.settings.http_headers.clone(),
-                plain_http: PlainHttp::new(
-                    self.settings.plain_http.clone(),
-                    self.https_address.clone(),
-                ),
+                plain_http,
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 https: self.https.clone(),
                 tls_offers: TlsOffers::new(self.https.certificates().clone()),

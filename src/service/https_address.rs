@@ -80,6 +80,16 @@ impl HttpsAddress {
         })
     }
 
+    /// The host by which the world knows the node.
+    pub fn host(&self) -> &str {
+        self.words.host()
+    }
+
+    /// Whether the operator has named an address by HTTPS, so that a proxy may speak it.
+    pub fn is_proxied(&self) -> bool {
+        self.words.public_https_url.is_some()
+    }
+
     fn holds(&self, host: &str, unix_s: u64) -> bool {
         let is_good_at = |unix_s| self.certificates.is_good_for(host, unix_s);
         is_good_at(unix_s) && is_good_at(unix_s + LEAST_VALID_S)

@@ -68,6 +68,8 @@ pub struct PlainHttp {
     settings: Arc<PlainHttpSettings>,
     address: HttpsAddress,
     has_warned: Arc<AtomicBool>,
+    /// Whether the log was told that a login was refused while there is no other way in.
+    has_told_no_way: Arc<AtomicBool>,
 }
 
 impl PlainHttp {
@@ -77,6 +79,7 @@ impl PlainHttp {
             settings: Arc::new(settings),
             address,
             has_warned: Arc::default(),
+            has_told_no_way: Arc::default(),
         }
     }
 
@@ -93,6 +96,7 @@ impl PlainHttp {
         match &verdict {
             PlainVerdict::Refuse(_) => {
                 info!(client = %visitor.client.ip, path = head.path(), status = 426, "refused: it came by plain HTTP");
+                self.note_no_way();
             }
             PlainVerdict::Answer if head.header("authorization").is_some() => {
                 self.note_login(visitor, purpose);
@@ -110,17 +114,42 @@ impl PlainHttp {
         let is_refused = self.settings.refused.contains(&TlsUse::Source);
         match is_refused {
             true => {
-                info!(client = %visitor.client.ip, "refused: a Shoutcast login came without TLS")
+                info!(client = %visitor.client.ip, "refused: a Shoutcast login came without TLS");
+                self.note_no_way();
             }
             false => self.note_login(visitor, Purpose::Source),
         }
         is_refused
     }
 
+    /// What the end of the last certificate for this node's name means here, if it means anything.
+    pub fn warning_of_no_certificate(&self) -> Option<String> {
+        let uses: Vec<&str> = self.settings.refused.iter().map(|it| it.word()).collect();
+        let is_cut_off = !uses.is_empty() && !self.address.is_proxied();
+        is_cut_off.then(|| {
+            format!(
+                "require_tls_for = {uses:?} in the settings file of this node: without a valid certificate for {} nobody can log in \
+                 except from its own machine, so take it out first",
+                self.address.host()
+            )
+        })
+    }
+
+    /// Warns of logins that are refused where no certificate lets them come by TLS, once in the life of the node.
+    fn note_no_way(&self) {
+        if self.address.url().is_none() && !self.has_told_no_way.swap(true, Ordering::Relaxed) {
+            warn!(
+                host = self.address.host(),
+                "logins are refused by require_tls_for, and this node has no valid certificate for its name: see antiphon cert \
+                 list, or take require_tls_for out of the settings file. This is said once"
+            );
+        }
+    }
+
     fn verdict(&self, purpose: Purpose, target: &str) -> PlainVerdict {
         let login = purpose.login();
         if login.is_some_and(|login| self.settings.refused.contains(&login)) {
-            return PlainVerdict::Refuse(advice(self.address.url().as_deref()));
+            return PlainVerdict::Refuse(advice(&self.address));
         }
         let needs = purpose.redirected_by();
         match self
@@ -161,10 +190,14 @@ fn is_private(visitor: &Visitor) -> bool {
 }
 
 /// The advice for a client that has to come by TLS.
-fn advice(https_url: Option<&str>) -> String {
-    let place = match https_url {
+fn advice(address: &HttpsAddress) -> String {
+    let place = match address.url() {
         Some(url) => format!("ask at {url}"),
-        None => "ask by https:// at this port".to_owned(),
+        None => format!(
+            "ask by https:// at this port, though there is no valid certificate for {} now, and on the machine of the node \
+             antiphon cert list says why",
+            address.host()
+        ),
     };
     format!(
         "a password is not taken by plain HTTP here (require_tls_for): {place}; encoders need TLS, which butt calls SSL/TLS and \
@@ -238,6 +271,28 @@ mod tests {
             let rules = rules(redirect, &[], speaker);
             assert_eq!(redirected(&rules), sent, "{redirect:?}, {speaker:?}");
         }
+    }
+
+    #[test]
+    fn without_a_certificate_the_refusal_says_so() {
+        let refusal = |speaker| {
+            let rules = rules(None, &[TlsUse::Admin], speaker);
+            match rules.verdict(Purpose::Api, "/") {
+                PlainVerdict::Refuse(why) => (why, rules.warning_of_no_certificate()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let (why, warning) = refusal(Speaker::Nobody);
+        assert!(why.contains("no valid certificate for h now"), "{why}");
+        assert!(warning.is_some_and(|it| it.contains("[\"admin\"]")));
+        let (why, warning) = refusal(Speaker::Node);
+        assert!(!why.contains("no valid certificate"), "{why}");
+        assert!(warning.is_some(), "what would be without it");
+        assert_eq!(refusal(Speaker::Proxy).1, None, "a proxy has its own");
+        assert_eq!(
+            rules(None, &[], Speaker::Node).warning_of_no_certificate(),
+            None
+        );
     }
 
     #[test]

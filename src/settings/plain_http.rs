@@ -26,6 +26,16 @@ pub enum TlsUse {
     Source,
 }
 
+impl TlsUse {
+    /// The word for it in the settings file.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Admin => "admin",
+            Self::Source => "source",
+        }
+    }
+}
+
 /// The rules for requests by plain HTTP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlainHttpSettings {

@@ -45,7 +45,15 @@ pub(super) async fn edit(admin: &Admin, call: Call) -> Answer {
     orders::retry_failed(documents).await?;
     let settings = documents.issuance().settings.clone();
     let mut shown = json!(settings);
-    shown["warnings"] = json!(doubts::doubts(&admin.0.mesh, &settings).await);
+    let mut warnings = doubts::doubts(&admin.0.mesh, &settings).await;
+    warnings.extend(
+        admin
+            .0
+            .plain_http
+            .warning_of_no_certificate()
+            .filter(|_| !settings.is_on),
+    );
+    shown["warnings"] = json!(warnings);
     Ok(reply::json(StatusCode::OK, &shown))
 }
 
@@ -64,10 +72,13 @@ pub(super) async fn import(admin: &Admin, call: Call) -> Answer {
 pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
     let deleted = deletion::delete(&admin.0.mesh, &call.named).await?;
     let certificate = &deleted.certificate;
+    let warning = admin.0.plain_http.warning_of_no_certificate();
+    let warning = warning.filter(|_| !deleted.bare.is_empty());
     let told = json!({
         "names": certificate.hosts(),
         "serial": certificate.serial,
         "bare": deleted.bare,
+        "warnings": warning.into_iter().collect::<Vec<String>>(),
     });
     Ok(reply::json(StatusCode::OK, &told))
 }

@@ -68,7 +68,7 @@ use super::listen::Listening;
 use super::logins::{Caller, Logins, Right};
 use super::loops::Loops;
 use super::mesh::Mesh;
-use super::plain_http::Purpose;
+use super::plain_http::{PlainHttp, Purpose};
 use super::sources::Sources;
 use super::status::Statuses;
 use super::titles::Titles;
@@ -117,6 +117,8 @@ pub struct AdminConfig {
     pub proof_keys: ProofKeys,
     /// Seals the keys of certificates that are imported.
     pub seal: Seal,
+    /// The rules for plain HTTP: what the end of certificates means here.
+    pub plain_http: PlainHttp,
     /// The room for answers that go on.
     pub feeds: Feeds,
 }
