@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use crate::io::clock;
 use crate::io::https::certificate::Certificate;
-use crate::io::https::certificates::Certificates;
+use crate::io::https::certificates::{Certificates, Origin};
 use crate::io::https::files::{self, BadTlsFile, ReadFiles};
 use crate::io::regular_file::FileStamp;
 use crate::io::tasks::Tasks;
@@ -81,6 +81,7 @@ impl OwnCertificate {
 
     /// Looks after the files until the node stops.
     pub async fn run(self, tasks: Tasks) {
+        self.warn_of_other_host(); // not clear yet when they were read
         let mut looks = interval(LOOK_PERIOD);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -129,7 +130,29 @@ impl OwnCertificate {
         }
         tell(&certificate);
         self.0.certificates.set_files(vec![certificate]);
+        self.warn_of_other_host();
         Ok(())
+    }
+
+    /// Warns if the files are for other hosts than the one by which the world knows this node.
+    fn warn_of_other_host(&self) {
+        if let Some((host, names)) = self.other_host() {
+            warn!(
+                host,
+                names,
+                "the certificate of tls_cert is not for the host of public_url: clients that check it go away, and nobody is \
+                 sent here by HTTPS unless the mesh has one for this host"
+            );
+        }
+    }
+
+    /// The host by which the world knows this node and the names in the files, if they are not for it.
+    fn other_host(&self) -> Option<(String, String)> {
+        let host = self.0.certificates.public_host()?;
+        let held = self.0.certificates.list().into_iter();
+        let mut files = held.filter(|one| one.origin == Origin::Files);
+        let facts = files.next()?.certificate.facts;
+        (!facts.covers(host)).then(|| (host.to_owned(), facts.names.join(", ")))
     }
 }
 
@@ -186,6 +209,15 @@ mod tests {
         assert_eq!(names(&certificates), ["a"], "it may still be written");
         own.look(false);
         assert_eq!(names(&certificates), ["b"]);
+        assert_eq!(own.other_host(), None, "the host is not clear yet");
+        certificates.note_public_host("radio.example");
+        let other = ("radio.example".to_owned(), "b".to_owned());
+        assert_eq!(own.other_host(), Some(other));
+        write("radio.example");
+        own.look(true);
+        assert_eq!(own.other_host(), None);
+        write("b");
+        own.look(true);
         fs::write(&files.key, "junk").unwrap();
         own.look(true);
         assert_eq!(names(&certificates), ["b"], "a bad one changes nothing");

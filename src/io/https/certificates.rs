@@ -85,6 +85,11 @@ impl Certificates {
         self.0.public_host.get_or_init(|| host.to_owned());
     }
 
+    /// The host by which the world knows this node, once that is clear.
+    pub fn public_host(&self) -> Option<&str> {
+        self.0.public_host.get().map(String::as_str)
+    }
+
     /// All of them, those from files first.
     pub fn list(&self) -> Vec<HeldCertificate> {
         self.0.held.borrow().clone()
