@@ -72,7 +72,7 @@ const DATA_DIGITS: usize = 48;
 
 /// The sections of a text, in their order; at least one.
 pub fn sections(text: &str) -> Result<Vec<PemSection>, BadPem> {
-    let mut lines = (1..).zip(text.lines().map(str::trim));
+    let mut lines = (1..).zip(text.lines().map(plain));
     let mut found = Vec::new();
     while let Some((line, content)) = lines.next() {
         match label(content, "-----BEGIN ") {
@@ -86,6 +86,12 @@ pub fn sections(text: &str) -> Result<Vec<PemSection>, BadPem> {
         return Err(BadPem::NoSection);
     }
     Ok(found)
+}
+
+/// A line without what stands around it. Some editors begin a file with a byte order mark, which may so stand between two
+/// files that were put together.
+fn plain(line: &str) -> &str {
+    line.trim_start_matches('\u{feff}').trim()
 }
 
 /// Reads the section whose beginning has just been read.
@@ -174,6 +180,13 @@ mod tests {
         let der: Vec<_> = read.iter().map(|section| &section.der[..]).collect();
         assert_eq!(der, [&[1, 2, 3, 4, 5, 6][..], &[7]]);
         assert_eq!(format!("{read:?}"), "[A of line 3, B C of line 8]");
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        let text = "\u{feff}-----BEGIN A-----\nAQID\n-----END A-----\n";
+        let read = sections(&text.repeat(2)).unwrap();
+        assert_eq!(format!("{read:?}"), "[A of line 1, A of line 4]");
     }
 
     #[test]

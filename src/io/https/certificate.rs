@@ -102,7 +102,7 @@ pub enum CertificateFault {
     EncryptedKey,
     /// The key is of a kind that is not supported, or damaged.
     #[error(
-        "the key is damaged, or of a kind that is not supported: use ECDSA (P-256, P-384), Ed25519 or RSA of 2048 bits or more"
+        "the key is damaged, or of a kind that is not supported: use ECDSA (P-256, P-384), Ed25519 or RSA of 2048 to 4096 bits"
     )]
     UnsupportedKey,
     /// The key belongs to another certificate.

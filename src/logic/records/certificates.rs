@@ -13,7 +13,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::logic::document::Document;
 use crate::model::acme::{
-    AcmeAccount, CertificateOrder, CertificateSource, DnsProof, KeptCertificate, SealedKey,
+    AcmeAccount, CertificateOrder, CertificateSource, DnsProof, KeptCertificate, OpenOrder,
+    SealedKey,
 };
 use crate::model::https::{CertificateName, HttpsSettings};
 use crate::model::record::key::RecordKey;
@@ -54,9 +55,15 @@ pub struct Issuance {
 }
 
 impl Issuance {
+    /// The orders that authorities may ask about now: none while HTTPS is off.
+    pub fn open_orders(&self) -> impl Iterator<Item = (&CertificateOrder, &OpenOrder)> {
+        let orders = self.orders.values().filter(|_| self.settings.is_on);
+        orders.filter_map(|order| Some((order, order.open.as_ref()?)))
+    }
+
     /// The proofs that have to be in DNS now.
     pub fn dns_proofs(&self) -> Vec<DnsProof> {
-        let open = self.orders.values().filter_map(|order| order.open.as_ref());
+        let open = self.open_orders().map(|(_, open)| open);
         open.flat_map(|open| open.dns.iter().cloned()).collect()
     }
 
@@ -274,7 +281,6 @@ fn whole(number: u64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::acme::OpenOrder;
     use crate::model::node::NodeName;
     use crate::model::record::MAX_RECORD_BYTES;
     use crate::model::seat::{Epoch, Fence};

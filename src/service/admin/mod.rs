@@ -47,7 +47,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::BytesMut;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{CONNECTION, DATE, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
@@ -72,9 +72,11 @@ use super::plain_http::{PlainHttp, Purpose};
 use super::sources::Sources;
 use super::status::Statuses;
 use super::titles::Titles;
+use crate::io::clock;
 use crate::io::door::{HEAD_TIMEOUT, OneRequest, Unread, Visitor};
 use crate::io::password::Passwords;
 use crate::io::seal::Seal;
+use crate::model::http_date::http_date;
 use crate::model::http_header::ExtraHeaders;
 use crate::model::mount::MountName;
 use crate::wire::http::forwarded::Client;
@@ -306,6 +308,10 @@ impl AdminRequest<'_> {
         if !is_kept {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(CONNECTION, close);
+        }
+        // hyper keeps one in each thread, and would say it until a clock that was set back is there again.
+        if let Ok(date) = HeaderValue::from_str(&http_date(clock::unix_s())) {
+            answer.headers_mut().insert(DATE, date);
         }
         self.add_headers(&mut answer);
         answer

@@ -26,14 +26,9 @@ fn open_order<'a>(issuance: &'a Issuance, host: &str) -> Option<&'a OpenOrder> {
         let mut names = order.names.iter();
         names.any(|name| name.as_str().eq_ignore_ascii_case(host))
     };
-    let orders = || {
-        issuance
-            .orders
-            .values()
-            .filter(|order| order.open.is_some())
-    };
-    let order = orders().find(|order| has_host(order));
-    order.or_else(|| orders().next())?.open.as_ref()
+    let of_host = issuance.open_orders().find(|(order, _)| has_host(order));
+    let (_, open) = of_host.or_else(|| issuance.open_orders().next())?;
+    Some(open)
 }
 
 #[cfg(test)]
@@ -68,6 +63,7 @@ mod tests {
     #[test]
     fn a_token_is_answered_while_an_order_is_open() {
         let mut issuance = Issuance::default();
+        issuance.settings.is_on = true;
         let asked = |issuance: &Issuance, token| answer(issuance, "a.example:80", token);
         assert_eq!(asked(&issuance, "abc"), None);
         put(&mut issuance, "b.example", "other");
@@ -79,6 +75,9 @@ mod tests {
         for wrong in ["", "a.b", "a/b", "é", "a b", "a%20", &long] {
             assert_eq!(asked(&issuance, wrong), None, "{wrong}");
         }
+        issuance.settings.is_on = false;
+        assert_eq!(asked(&issuance, "abc"), None, "an operator has ended it");
+        issuance.settings.is_on = true;
         for order in issuance.orders.values_mut() {
             order.open = None;
         }

@@ -133,12 +133,20 @@ impl Keeping {
             if at.is_none() {
                 let names = shown(certificate);
                 let left = span(certificate.not_after_unix_s.saturating_sub(now));
-                warn!(
-                    names,
-                    serial = certificate.serial,
-                    left,
-                    "a certificate is about to end and was not renewed: see antiphon cert list"
-                );
+                let serial = &certificate.serial;
+                match certificate.not_after_unix_s < now {
+                    true => warn!(
+                        names,
+                        serial,
+                        "a certificate has ended and was not renewed: see antiphon cert list"
+                    ),
+                    false => warn!(
+                        names,
+                        serial,
+                        left,
+                        "a certificate is about to end and was not renewed: see antiphon cert list"
+                    ),
+                }
             }
             warned.insert(certificate.serial.clone(), at.unwrap_or(now));
         }

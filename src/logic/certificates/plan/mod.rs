@@ -188,7 +188,8 @@ fn superfluous(view: IssuerView<'_>) -> Option<RecordKey> {
         let mut orders = issuance.orders.values();
         orders.find(|order| {
             let is_wanted = view.wanted.iter().any(|it| it.names == order.names);
-            !is_wanted && order.began_unix_s.saturating_add(UNWANTED_S) < now
+            let is_ended = !issuance.settings.is_on && order.open.is_some();
+            is_ended || !is_wanted && order.began_unix_s.saturating_add(UNWANTED_S) < now
         })
     };
     let order = || Some(order_key(unwanted()?.first_name()));

@@ -26,8 +26,10 @@ struct Desk {
 
 impl Desk {
     fn wanting(names: &str) -> Self {
+        let mut issuance = Issuance::default();
+        issuance.settings.is_on = true;
         Self {
-            issuance: Issuance::default(),
+            issuance,
             wanted: wanted(&Default::default(), [], &names.parse().unwrap()),
             windows: BTreeMap::new(),
             holder: fence(1),
@@ -234,6 +236,19 @@ fn an_open_order_is_gone_on_with_and_a_resting_one_waits() {
     assert!(desk.ordered().is_some());
     desk.put_order("a.example", |order| order.open = Some(open()));
     assert_eq!(desk.step(), IssuerStep::Rest(Some(NOW + 100)));
+}
+
+#[test]
+fn an_open_order_ends_when_https_is_turned_off() {
+    let mut desk = Desk::wanting("");
+    desk.put_order("a.example", |order| order.open = Some(open()));
+    desk.put_order("b.example", |_| {});
+    assert_eq!(desk.step(), IssuerStep::Rest(None), "both may come back");
+    desk.issuance.settings.is_on = false;
+    let key = order_key(&"a.example".parse().unwrap());
+    assert_eq!(desk.step(), IssuerStep::Remove(key));
+    desk.issuance.orders.remove(&"a.example".parse().unwrap());
+    assert_eq!(desk.step(), IssuerStep::Rest(None), "its back-off stays");
 }
 
 #[test]
