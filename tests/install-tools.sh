@@ -6,12 +6,13 @@
 set -eu
 
 purpose="the tests"
-tools="ffmpeg curl openssl cvlc dig icecast2 liquidsoap gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo ezstream lego certbot pebble pebble-challtestsrv"
+tools="ffmpeg curl openssl htpasswd cvlc dig icecast2 liquidsoap gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo ezstream lego certbot pebble pebble-challtestsrv"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {
     case "$1" in
     cvlc) echo vlc-bin vlc-plugin-base ;;
+    htpasswd) echo apache2-utils ;;
     fail2ban-regex) echo fail2ban ;;
     dig) echo bind9-dnsutils ;;
     nc) echo netcat-openbsd ;;

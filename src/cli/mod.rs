@@ -2,6 +2,7 @@
 //!
 //! All but `run`, which is a node, `demo`, `secret`, `source` and `completion` are clients of a node's HTTP API.
 
+mod account;
 mod api;
 mod cert;
 mod completion;
@@ -31,6 +32,7 @@ mod source;
 mod status;
 mod terminal;
 mod tips;
+mod token;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -93,6 +95,10 @@ enum Command {
     Policy(policy::PolicyArgs),
     /// Change the admin password of the cluster, or that of Icecast servers which relay from it
     Password(password::PasswordArgs),
+    /// Add, change, import and remove the accounts with which listeners log in to a mount
+    Account(account::AccountArgs),
+    /// Sign tokens by which listeners are let in to a mount, and make them void
+    Token(token::TokenArgs),
     /// Keep files on all nodes that mounts play when nothing better flows
     File(file::FileArgs),
     /// Send listeners to Icecast servers that do not run antiphon, too
@@ -203,6 +209,8 @@ impl Command {
             Self::Listeners(args) => run::wait_for(listeners::listeners(args)),
             Self::Policy(args) => run::wait_for(policy::policy(args)),
             Self::Password(args) => run::wait_for(password::password(args)),
+            Self::Account(args) => run::wait_for(account::account(args)),
+            Self::Token(args) => run::wait_for(token::token(args)),
             Self::File(args) => run::wait_for(file::file(args)),
             Self::Outside(args) => run::wait_for(outside::outside(args)),
             Self::Import(args) => run::wait_for(import::import(args)),

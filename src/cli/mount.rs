@@ -394,7 +394,11 @@ mod tests {
                       max_listener_s      unlimited\nhidden              false\nlinger_s            10\n";
         assert!(shown.contains(limits), "{shown}");
         assert!(
-            shown.contains("\noverflow_percent    100\ncountries\nrelay\nimported_from\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
+            shown.contains("\noverflow_percent    100\ncountries\nlistener_auth       none\n"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("\ntoken_series        0\nrelay\nimported_from\ntranscode_from\ncodec\nbitrate\nsample_rate         usual\n"),
             "{shown}"
         );
     }

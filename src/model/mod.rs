@@ -1,5 +1,6 @@
 //! The names and quantities of the project as types: each value has been checked once, when it was made.
 
+pub mod account;
 pub mod acme;
 pub mod caption;
 pub mod certificate;
@@ -20,6 +21,7 @@ pub mod https;
 pub mod import;
 pub mod kept_file;
 pub mod listener;
+pub mod listener_auth;
 pub mod load;
 pub mod mount;
 mod mount_name;

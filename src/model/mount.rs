@@ -7,6 +7,7 @@ use super::fallback::Fallbacks;
 use super::file_name::PlayedFile;
 use super::geo::CountryRule;
 use super::http_header::ExtraHeaders;
+use super::listener_auth::ListenerAuth;
 pub use super::mount_name::{BadMountName, MountName};
 use super::outside_relay::RelayAddresses;
 use super::rung_name::RungName;
@@ -42,6 +43,15 @@ pub struct MountSpec {
     /// The most listeners of one address at each node; `None`: as many as come.
     #[serde(default)]
     pub max_per_address: Option<u32>,
+    /// The rule for who may listen.
+    #[serde(default)]
+    pub listener_auth: ListenerAuth,
+    /// The most listeners of one account at each node; `None`: as many as come.
+    #[serde(default)]
+    pub max_per_account: Option<u32>,
+    /// The number that signed tokens have to be made with.
+    #[serde(default)]
+    pub token_series: u32,
     /// How long one connection of a listener lasts, seconds; `None`: as long as the listener stays.
     #[serde(default)]
     pub max_listener_s: Option<u32>,
@@ -187,6 +197,9 @@ impl MountSpec {
             url: String::new(),
             max_listeners: None,
             max_per_address: None,
+            listener_auth: ListenerAuth::default(),
+            max_per_account: None,
+            token_series: 0,
             max_listener_s: None,
             hidden: false,
             linger_s: Self::DEFAULT_LINGER_S,

@@ -45,6 +45,7 @@ use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
 use crate::wire::icecast::passthrough::TagKey;
 use crate::wire::icecast::shoutcast::PortUse;
+use crate::wire::icecast::token::TokenKeys;
 use crate::wire::livez::ProofKeys;
 
 /// How long tasks may take to end when the node stops.
@@ -153,6 +154,7 @@ impl Node {
             https: &https,
             https_address: &https_address,
             tag_key: TagKey::new(secret.derive("antiphon passthrough tags")),
+            token_keys: TokenKeys::new(secret.derive_each("antiphon listener tokens")),
             unreached: Unreached::default(),
             proof_keys: ProofKeys::new(secret.derive_each("antiphon proof of an address")),
             is_newcomer,

@@ -56,7 +56,7 @@ use crate::service::tls_offers::TlsOffers;
 use crate::service::transcode::{TranscodeConfig, Transcoders};
 use crate::service::wants::Wants;
 use crate::settings::{Line, MEDIA_FOLDER, Settings};
-use crate::wire::icecast::passthrough::TagKey;
+use crate::wire::icecast::{passthrough::TagKey, token::TokenKeys};
 use crate::wire::livez::ProofKeys;
 
 /// The folder of the files that the mesh keeps, in the data directory.
@@ -79,6 +79,7 @@ pub(super) struct Core<'a> {
     pub(super) https: &'a Https,
     pub(super) https_address: &'a HttpsAddress,
     pub(super) tag_key: TagKey,
+    pub(super) token_keys: TokenKeys,
     pub(super) unreached: Unreached,
     pub(super) proof_keys: ProofKeys,
     /// Whether this node waits for the peers that it was told of before it makes a secret or password.
@@ -186,7 +187,8 @@ impl Core<'_> {
         self.start_outside_relays(mesh, &carriers, &ingest, credentials.fingerprint.clone());
         self.start_imports(mesh, &passwords, credentials.fingerprint.clone());
         self.start_certificates(mesh);
-        let listening = self.start_listening(mesh, &carriers, credentials.fingerprint.clone())?;
+        let fingerprint = credentials.fingerprint.clone();
+        let listening = self.start_listening(mesh, &carriers, logins.clone(), fingerprint)?;
         let plain_http =
             PlainHttp::new(self.settings.plain_http.clone(), self.https_address.clone());
         let admin = Admin::new(AdminConfig {
@@ -208,6 +210,7 @@ impl Core<'_> {
             seal: self.seal.clone(),
             plain_http: plain_http.clone(),
             feeds: Feeds::new(visitors.clone()),
+            token_keys: self.token_keys.clone(),
         });
         let switchboard = Switchboard {
             mesh: mesh.clone(),
@@ -244,6 +247,7 @@ impl Core<'_> {
         &self,
         mesh: &Mesh,
         carriers: &Carriers,
+        logins: Logins,
         fingerprint: watch::Receiver<String>,
     ) -> anyhow::Result<Listening> {
         self.check_media_dir();
@@ -261,6 +265,8 @@ impl Core<'_> {
             wants: carriers.wants.clone(),
             geo: self.geo.clone(),
             tag_key: self.tag_key.clone(),
+            logins,
+            token_keys: self.token_keys.clone(),
             fingerprint,
         }))
     }

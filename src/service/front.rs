@@ -250,6 +250,7 @@ impl Front {
                     mount: &mount,
                     client: visitor.client,
                     host: forwarded::host(visitor.peer.ip(), &self.trusted_proxies, &head),
+                    query: head.query().unwrap_or_default(),
                 };
                 self.listening.playlist(asked, &reply)
             }

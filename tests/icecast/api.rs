@@ -33,9 +33,12 @@ pub(crate) fn create(
     let mut fields = Map::new();
     fields.insert("path".to_owned(), json!(mount));
     fields.insert("password".to_owned(), json!(server.source.password));
-    // Accounts of listeners are not a matter of antiphon's mounts.
-    let settings = settings.iter().filter(|pair| pair.0 != "htpasswd");
-    fields.extend(settings.map(|pair| (pair.0.to_owned(), value(pair.1))));
+    // An Icecast keeps the accounts of listeners in a file, which the setting names.
+    let settings = settings.iter().map(|&pair| match pair {
+        ("htpasswd", _) => ("listener_auth", "htpasswd"),
+        pair => pair,
+    });
+    fields.extend(settings.map(|(name, text)| (name.to_owned(), value(text))));
     let body = Value::Object(fields).to_string();
     let reply = ask(
         server,

@@ -273,8 +273,8 @@ fn words(flavour: Flavour, home: &Path, settings: Settings) -> String {
             }
             "linger_s" if flavour == Flavour::Kh => format!("<linger-for>{value}</linger-for>"),
             "takeover" if flavour == Flavour::Kh => "<hijack>1</hijack>".to_owned(),
-            // What Icecast has no word for.
-            "linger_s" | "takeover" => String::new(),
+            // What Icecast has no word for, and the one listener of an account that it allows.
+            "linger_s" | "takeover" | "max_per_account" => String::new(),
             _ => panic!("{name} has no word in icecast.xml"),
         }
     };

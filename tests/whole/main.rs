@@ -55,6 +55,7 @@ mod kept_connections;
 mod ladder;
 mod late;
 mod late_formats;
+mod listener_auth;
 mod listener_limits;
 mod loss;
 mod membership;

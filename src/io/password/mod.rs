@@ -3,8 +3,10 @@
 //! One hash takes 19 MiB and tens of milliseconds, by intention: that makes guessing expensive. A stranger that could
 //! order hashes without a bound could therefore take the node off the air. Two buffers of 19 MiB are kept for ever once
 //! they were needed; a foreign hash that wants more has up to 64 MiB while it is computed, two at once. So passwords
-//! take at most 38 MiB, and 166 MiB for a moment when two of the largest foreign hashes meet.
+//! take at most 38 MiB, and 166 MiB for a moment when two of the largest foreign hashes meet; and those of accounts of listeners
+//! as much again.
 
+mod kinds;
 mod memory;
 mod recent;
 mod secret;
@@ -23,8 +25,10 @@ use crate::io::tasks::Tasks;
 use crate::logic::login_queue::{LoginOrigin, PARALLEL};
 use crate::model::network::Network;
 
+use kinds::verify_blocking;
+pub use kinds::{BadImport, ImportedHash};
 use memory::Memory;
-use recent::{Recent, RecentVerdict, Ticket};
+use recent::{MAX_LISTENER_TICKETS, MAX_TICKETS, Recent, RecentVerdict, Ticket};
 pub use secret::Secret;
 use turns::{LoginTurn, TurnQueue, now};
 
@@ -95,11 +99,22 @@ impl Drop for PasswordHold {
 impl Passwords {
     /// Computes in `tasks`, so that the node knows what is still running when it stops.
     pub fn new(tasks: Tasks, trusted_proxies: &[Network]) -> Self {
+        Self::remembering(MAX_TICKETS, tasks, trusted_proxies.to_vec())
+    }
+
+    /// The same for accounts of listeners: with turns and a memory of their own, so that no crowd of listeners keeps an encoder
+    /// waiting.
+    pub fn for_listeners(&self) -> Self {
+        let (tasks, proxies) = (&self.shared.tasks, &self.shared.trusted_proxies);
+        Self::remembering(MAX_LISTENER_TICKETS, tasks.clone(), proxies.clone())
+    }
+
+    fn remembering(most: usize, tasks: Tasks, trusted_proxies: Vec<Network>) -> Self {
         let shared = PasswordsInner {
             tasks,
-            trusted_proxies: trusted_proxies.to_vec(),
+            trusted_proxies,
             turns: TurnQueue::default(),
-            recent: Mutex::new(Recent::new()),
+            recent: Mutex::new(Recent::new(most)),
             memory: Memory::default(),
         };
         Self {
@@ -228,8 +243,8 @@ fn hash_blocking(password: &Secret, memory: &Memory) -> String {
     hash.to_string()
 }
 
-/// Checks a password on this thread. The comparison takes the same time for all wrong ones.
-fn verify_blocking(password: &Secret, hash: &str, memory: &Memory) -> PasswordVerdict {
+/// Checks a password against a hash by Argon2id. The comparison takes the same time for all wrong ones.
+fn verify_argon2(password: &Secret, hash: &str, memory: &Memory) -> PasswordVerdict {
     let Some(hash) = PasswordHash::new(hash).ok().filter(is_acceptable) else {
         return PasswordVerdict::BadHash;
     };

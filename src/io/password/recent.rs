@@ -13,8 +13,10 @@ use super::secret::{Secret, random};
 
 /// How long a password is remembered after it was last used: a radio's daily show logs in each day.
 const LIFE: Duration = Duration::from_secs(25 * 60 * 60);
-/// The most passwords remembered of each kind: every source of a large mesh, in 200 kB.
-const MAX_TICKETS: usize = 1024;
+/// The most passwords of operators and sources remembered of each kind: every source of a large mesh, in 200 kB.
+pub(super) const MAX_TICKETS: usize = 1024;
+/// The most of listeners: every account of the mesh four times over, so that wrong ones of strangers leave room, in 3 MB.
+pub(super) const MAX_LISTENER_TICKETS: usize = 16 * 1024;
 
 /// Stands for one password together with one hash: a changed password has another hash, so its
 /// old tickets are worth nothing.
@@ -45,15 +47,17 @@ impl Use {
 /// The tickets of right and of wrong passwords, and when they were used.
 pub(super) struct Recent {
     key: [u8; 32],
+    most: usize,
     right: HashMap<Ticket, Use>,
     wrong: HashMap<Ticket, Use>,
 }
 
 impl Recent {
-    /// Remembers nothing yet, under a new random key.
-    pub(super) fn new() -> Self {
+    /// Remembers nothing yet, under a new random key, and so many passwords of each kind at most.
+    pub(super) fn new(most: usize) -> Self {
         Self {
             key: random(),
+            most,
             right: HashMap::new(),
             wrong: HashMap::new(),
         }
@@ -82,17 +86,17 @@ impl Recent {
 
     /// Remembers that the password of this ticket is right. A full memory forgets its oldest that no login holds.
     pub(super) fn remember_right(&mut self, ticket: Ticket, now: Instant) {
-        remember(&mut self.right, ticket, now);
+        remember(&mut self.right, self.most, ticket, now);
     }
 
     /// Remembers that it is wrong: a misconfigured encoder tries for days.
     pub(super) fn remember_wrong(&mut self, ticket: Ticket, now: Instant) {
-        remember(&mut self.wrong, ticket, now);
+        remember(&mut self.wrong, self.most, ticket, now);
     }
 
     /// Remembers a right password until it is released, and a day longer.
     pub(super) fn hold(&mut self, ticket: Ticket, now: Instant) {
-        remember(&mut self.right, ticket, now);
+        remember(&mut self.right, self.most, ticket, now);
         if let Some(used) = self.right.get_mut(&ticket) {
             used.held += 1;
         }
@@ -107,12 +111,12 @@ impl Recent {
     }
 }
 
-fn remember(tickets: &mut HashMap<Ticket, Use>, ticket: Ticket, now: Instant) {
+fn remember(tickets: &mut HashMap<Ticket, Use>, most: usize, ticket: Ticket, now: Instant) {
     if let Some(used) = tickets.get_mut(&ticket) {
         used.last = now;
         return;
     }
-    if tickets.len() >= MAX_TICKETS {
+    if tickets.len() >= most {
         let idle = tickets.iter().filter(|(_, used)| used.held == 0);
         let Some(oldest) = idle.min_by_key(|(_, used)| used.last).map(|(it, _)| *it) else {
             return;
@@ -132,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_right_password_is_known_a_day_by_hash() {
-        let (mut recent, now) = (Recent::new(), Instant::now());
+        let (mut recent, now) = (Recent::new(MAX_TICKETS), Instant::now());
         let password = Secret::from("b");
         let ticket = recent.ticket(&password, "a");
         assert_eq!(recent.recall(&ticket, now), RecentVerdict::Nothing);
@@ -142,12 +146,12 @@ mod tests {
         assert_eq!(recent.recall(&ticket, last + LIFE), RecentVerdict::Nothing);
         let shifted = recent.ticket(&Secret::from(""), "ab");
         assert_eq!(recent.recall(&shifted, now), RecentVerdict::Nothing);
-        assert_ne!(Recent::new().ticket(&password, "a"), ticket);
+        assert_ne!(Recent::new(MAX_TICKETS).ticket(&password, "a"), ticket);
     }
 
     #[test]
     fn a_password_on_air_is_known_a_day_longer() {
-        let (mut recent, now) = (Recent::new(), Instant::now());
+        let (mut recent, now) = (Recent::new(MAX_TICKETS), Instant::now());
         let ticket = recent.ticket(&Secret::from("b"), "a");
         recent.hold(ticket, now);
         let week = now + LIFE * 7;
@@ -165,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_full_memory_forgets_its_oldest_that_nobody_holds() {
-        let (mut recent, now) = (Recent::new(), Instant::now());
+        let (mut recent, now) = (Recent::new(MAX_TICKETS), Instant::now());
         let ticket = |text: String, recent: &Recent| recent.ticket(&Secret::from(text), "a");
         let held = ticket("held".to_owned(), &recent);
         recent.hold(held, now);

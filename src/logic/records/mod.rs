@@ -4,6 +4,7 @@
 //! Each kind is a table of its fields ([`kind::Kind`]). The document, the API, the command line and the tables of the
 //! pages read these tables, so that a setting is said once.
 
+pub mod accounts;
 pub mod admin;
 pub mod certificates;
 pub mod field;

@@ -24,6 +24,7 @@ use super::fitness::SourceFitness;
 use super::format::StreamFormat;
 use super::geo::Whereabouts;
 use super::import::ImportStatus;
+use super::listener_auth::ListenerAuth;
 use super::mount::MountName;
 use super::node::NodeName;
 use super::seat::Epoch;
@@ -200,6 +201,9 @@ pub struct MountStatus {
     /// The station's page, found in the same way.
     #[serde(default)]
     pub url: String,
+    /// The rule for who may listen.
+    #[serde(default, skip_serializing_if = "ListenerAuth::is_open")]
+    pub listener_auth: ListenerAuth,
     /// The media type of the stream; empty while there is none.
     pub content_type: String,
     /// The measured bitrate of the stream, bits per second; 0 while there is none.

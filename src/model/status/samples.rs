@@ -44,6 +44,7 @@ impl MountStatus {
             description: String::new(),
             genre: String::new(),
             url: String::new(),
+            listener_auth: Default::default(),
             content_type: "audio/mpeg".to_owned(),
             bitrate_bps: 127_706,
             bitrate_kbps: 128,

@@ -142,7 +142,8 @@ pub fn answer(
         Arrival::Sent | Arrival::Kept => return serve(question, table, Because::SentHere),
     }
     let ask = ask(question, spec, context);
-    if ask.among == Among::Outside && !table.is_outside(question.mount) {
+    let is_outside = spec.listener_auth.is_open() && table.is_outside(question.mount);
+    if ask.among == Among::Outside && !is_outside {
         return Verdict::NoSource;
     }
     if question.is_head {
@@ -151,7 +152,7 @@ pub fn answer(
     if is_full(context, spec) {
         return overflow(spec, question.client, when_full(context, spec));
     }
-    if ask.among == Among::All
+    if ask.among != Among::Outside
         && is_not_redirected(
             question.query,
             question.agent,
@@ -194,7 +195,11 @@ pub fn ask<'a>(
     Ask {
         mount: &spec.path,
         place: question.place,
-        among: if is_ours { Among::All } else { Among::Outside },
+        among: match is_ours {
+            true if spec.listener_auth.is_open() => Among::All,
+            true => Among::Nodes,
+            false => Among::Outside,
+        },
         https: question.client.https,
         family: Some(Family::of(question.client.ip)),
         full_at: full_at(&spec.steering),
@@ -212,7 +217,7 @@ fn serve(question: &ListenerQuestion<'_>, table: &LoadTable, because: Because) -
 
 /// Answers HEAD: any node can answer unless only outside servers have the stream.
 fn answer_head(ask: &Ask<'_>, table: &mut LoadTable, now: Instant) -> Verdict {
-    if ask.among == Among::All {
+    if ask.among != Among::Outside {
         return Verdict::Serve(Because::LooksOnly);
     }
     match table.rank(ask, 1, now).pop() {

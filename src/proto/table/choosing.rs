@@ -49,6 +49,8 @@ pub struct Chosen {
 pub enum Among {
     /// Nodes, and the outside servers that carry the mount.
     All,
+    /// Nodes only: no outside server would ask who it is that listens.
+    Nodes,
     /// Outside servers only: no node can get the stream.
     Outside,
 }
@@ -256,12 +258,18 @@ fn retain_suitable(table: &mut Table<'_>, ask: &Ask<'_>, doubt: Doubt, addresses
     let families_matter =
         doubt == Doubt::Heeded && ask.family.is_some() && !addresses.families.is_empty();
     let fits = |it: &Outlook<'_>| {
-        (ask.among == Among::All || is_backend(it.node))
+        let is_outside = is_backend(it.node);
+        let is_among = match ask.among {
+            Among::All => true,
+            Among::Nodes => !is_outside,
+            Among::Outside => is_outside,
+        };
+        is_among
             && (!ask.https || addresses.https.contains(it.node))
             && it.predicted_utilization() < ask.full_at
             && (!families_matter || is_same_family(it.node))
     };
-    if ask.among == Among::Outside || ask.https || ask.full_at.is_finite() || families_matter {
+    if ask.among != Among::All || ask.https || ask.full_at.is_finite() || families_matter {
         table.outlooks.retain(fits);
     }
 }

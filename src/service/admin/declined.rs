@@ -13,9 +13,11 @@ use super::reply;
 use super::reply::Body;
 use super::settings::BadSettings;
 use crate::io::http::BadAuthorities;
-use crate::io::password::HashError;
+use crate::io::password::{BadImport, HashError};
+use crate::logic::records::accounts::AccountUnfit;
 use crate::logic::records::kind::BadRecord;
 use crate::logic::records::outside::BadServerName;
+use crate::model::account::BadAccountName;
 use crate::model::listener::BadListenerId;
 use crate::model::node::BadNodeName;
 use crate::service::audience::NotKilled;
@@ -97,14 +99,21 @@ impl Declining for BadBody {
     }
 }
 
+impl Declining for HashError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Length => StatusCode::BAD_REQUEST,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
 impl Declining for BadSettings {
     fn status(&self) -> StatusCode {
         match self {
             Self::Body(bad) => bad.status(),
-            Self::NoText(_) | Self::Setting(_) | Self::Hash(HashError::Length) => {
-                StatusCode::BAD_REQUEST
-            }
-            Self::Hash(HashError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoText(_) | Self::Setting(_) => StatusCode::BAD_REQUEST,
+            Self::Hash(why) => why.status(),
         }
     }
 }
@@ -182,15 +191,19 @@ impl Declining for ChangeError {
             | Self::IsFallback { .. }
             | Self::IsSwitchedTo { .. }
             | Self::IsPlayed { .. }
+            | Self::AccountExists { .. }
             | Self::Superseded(_) => StatusCode::CONFLICT,
-            Self::NotThere(_) => StatusCode::NOT_FOUND,
+            Self::NotThere(_) | Self::NoSuchAccount { .. } => StatusCode::NOT_FOUND,
             Self::Bad(BadRecord::TooMany(_))
             | Self::Edit(_)
             | Self::NoRoom(_)
+            | Self::AccountUnfit(AccountUnfit::Full)
             | Self::TooManyCertificates => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Bad(_) | Self::Transcoding(_) | Self::Relaying(_) | Self::Fallback(_) => {
-                StatusCode::BAD_REQUEST
-            }
+            Self::Bad(_)
+            | Self::Transcoding(_)
+            | Self::Relaying(_)
+            | Self::Fallback(_)
+            | Self::AccountUnfit(AccountUnfit::Long) => StatusCode::BAD_REQUEST,
             Self::Unsaved(why) => why.status(),
         }
     }
@@ -209,6 +222,10 @@ impl Declining for NotPut {
 }
 
 impl Declining for BadListenerId {}
+
+impl Declining for BadAccountName {}
+
+impl Declining for BadImport {}
 
 impl Declining for NotKilled {
     fn status(&self) -> StatusCode {

@@ -42,7 +42,7 @@ struct Seen {
 }
 
 /// The streams on air.
-type Streams = BTreeMap<MountName, Seen>;
+type StreamsSeen = BTreeMap<MountName, Seen>;
 
 /// Answers `/admin/eventfeed`.
 pub(super) fn event_feed(admin: &Admin, _call: &Call) -> Answer {
@@ -51,7 +51,7 @@ pub(super) fn event_feed(admin: &Admin, _call: &Call) -> Answer {
 }
 
 struct EventTeller {
-    seen: Streams,
+    seen: StreamsSeen,
 }
 
 impl Teller for EventTeller {
@@ -69,7 +69,7 @@ impl Teller for EventTeller {
     }
 }
 
-fn seen(status: &Status) -> Streams {
+fn seen(status: &Status) -> StreamsSeen {
     let on_air = |mount: &MountStatus| {
         let seen = Seen {
             stream: mount.source.as_ref()?.stream_id,
@@ -82,7 +82,7 @@ fn seen(status: &Status) -> Streams {
 }
 
 /// The events between two looks. A source that took the place of another has come, and the other has gone.
-fn events(before: &Streams, now: &Streams) -> Vec<(MountName, Trigger)> {
+fn events(before: &StreamsSeen, now: &StreamsSeen) -> Vec<(MountName, Trigger)> {
     let mut events = Vec::new();
     let mut tell = |mount: &MountName, trigger| events.push((mount.clone(), trigger));
     for (mount, old) in before {
@@ -130,7 +130,7 @@ fn uuid(random: u128) -> String {
 mod tests {
     use super::*;
 
-    fn streams(those: &[(&str, u128, u32, &str)]) -> Streams {
+    fn streams(those: &[(&str, u128, u32, &str)]) -> StreamsSeen {
         let those = those.iter();
         let seen = those.map(|&(mount, stream, listeners, title)| {
             let seen = Seen {

@@ -71,7 +71,7 @@ pub(super) fn answer<T: Teller>(
     let place = feeds.places.clone().try_acquire_owned();
     let mut rounds = interval(ROUND);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let feed = Feed {
+    let feed = LiveFeed {
         admin: admin.clone(),
         tasks: feeds.tasks.clone(),
         teller: Box::new(teller),
@@ -86,7 +86,7 @@ pub(super) fn answer<T: Teller>(
     Ok(answer)
 }
 
-struct Feed {
+struct LiveFeed {
     admin: Admin,
     tasks: Tasks,
     teller: Box<dyn Teller>,
@@ -95,7 +95,7 @@ struct Feed {
     _place: OwnedSemaphorePermit,
 }
 
-impl hyper::body::Body for Feed {
+impl hyper::body::Body for LiveFeed {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -184,21 +184,6 @@ pub(super) fn no_such_command() -> Response<Body> {
     message(StatusCode::BAD_REQUEST, "Unrecognised command", 0)
 }
 
-/// Answers `/admin/manageauth`: no mount keeps listeners' accounts, as with Icecast where a mount has none. A name that
-/// could not be one of an account is called so.
-pub(super) fn manage_accounts(_admin: &Admin, call: &Call) -> Answer {
-    let named = FormFields::parse(call.query().as_bytes()).text("username");
-    let is_bad = |name: String| name.contains(|letter: char| letter == ':' || letter.is_control());
-    match named.is_some_and(is_bad) {
-        true => Ok(message(
-            StatusCode::BAD_REQUEST,
-            "a username has no colon, line end or other control character",
-            0,
-        )),
-        false => Ok(missing("no mount here keeps accounts of listeners")),
-    }
-}
-
 /// The answer about a mount that is not there, or has no source.
 pub(super) fn no_source() -> Response<Body> {
     message(StatusCode::BAD_REQUEST, "Source does not exist", 0)

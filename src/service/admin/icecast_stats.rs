@@ -9,6 +9,7 @@ use super::call::{Answer, Call};
 use super::icecast::{NO_SUCH_NODE, missing, named_node};
 use super::icecast_status::Figures;
 use super::reply;
+use crate::model::listener_auth::ListenerAuth;
 use crate::model::node::NodeName;
 use crate::model::status::Status;
 use crate::proto::view::MeshView;
@@ -59,12 +60,18 @@ pub(super) fn list_mounts(admin: &Admin, call: &Call) -> Answer {
             .with_attribute("mount", &mount.path)
             .with(Element::of("fallback", fallback))
             .with(Element::of("listeners", mount.listeners))
+            .with_all(authenticator(mount.listener_auth))
             .with(Element::of("Connected", source.connected_s))
             .with(Element::of("content-type", &mount.content_type));
         Some(listed)
     });
     let stats = Element::new("icestats").with_all(on_air);
     Ok(reply::xml(StatusCode::OK, stats.document()))
+}
+
+/// Icecast's word for how listeners of a mount are let in, if not all of them are.
+fn authenticator(rule: ListenerAuth) -> Option<Element> {
+    (!rule.is_open()).then(|| Element::of("authenticator", rule.word()))
 }
 
 /// The mesh, or one node of it, as an operator sees it.

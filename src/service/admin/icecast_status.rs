@@ -166,6 +166,9 @@ fn source_figures(mount: &MountStatus, source: &SourceStatus, base: &str) -> Map
         fields.insert(key.to_owned(), value);
     }
     let mut say = |key: &str, value: Value| drop(fields.insert(key.to_owned(), value));
+    if !mount.listener_auth.is_open() {
+        say("authenticator", json!(mount.listener_auth.word()));
+    }
     if !mount.audio_info.is_empty() {
         say("audio_info", json!(mount.audio_info));
     }

@@ -3,6 +3,7 @@
 //! hyper gets one request at a time and never the connection: the next request may be for a stream, and a stream
 //! never goes through hyper.
 
+mod accounts;
 mod allowed;
 mod body;
 mod browser;
@@ -14,6 +15,7 @@ mod feed;
 mod files;
 mod form;
 mod icecast;
+mod icecast_accounts;
 mod icecast_listeners;
 mod icecast_pages;
 mod icecast_playlist;
@@ -39,6 +41,7 @@ mod steering;
 mod streamlist;
 mod switches;
 mod table;
+mod tokens;
 mod told_title;
 
 use std::convert::Infallible;
@@ -82,6 +85,7 @@ use crate::model::mount::MountName;
 use crate::wire::http::forwarded::Client;
 use crate::wire::http::head::{self, Head};
 use crate::wire::http::reader::MAX_HEADERS;
+use crate::wire::icecast::token::TokenKeys;
 use crate::wire::livez::ProofKeys;
 
 /// The parts that the pages and the API need.
@@ -123,6 +127,8 @@ pub struct AdminConfig {
     pub plain_http: PlainHttp,
     /// The room for answers that go on.
     pub feeds: Feeds,
+    /// Sign tokens of listeners.
+    pub token_keys: TokenKeys,
 }
 
 /// A cheap, cloneable way to answer.

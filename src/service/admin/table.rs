@@ -6,9 +6,10 @@ use super::routes::Access::{Anybody, ListStreams, Manage, OfMount};
 use super::routes::Handler::{Later, Now};
 use super::routes::Route;
 use super::{
-    certificates, event_feed, files, icecast, icecast_listeners, icecast_pages, icecast_playlist,
-    icecast_stats, icecast_status, import, listeners, load_page, mounts, nodes, open, outside,
-    password, shoutcast_cgi, stats_feed, steering, streamlist, switches,
+    accounts, certificates, event_feed, files, icecast, icecast_accounts, icecast_listeners,
+    icecast_pages, icecast_playlist, icecast_stats, icecast_status, import, listeners, load_page,
+    mounts, nodes, open, outside, password, shoutcast_cgi, stats_feed, steering, streamlist,
+    switches, tokens,
 };
 use crate::wire::livez;
 
@@ -57,13 +58,17 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/admin/buildm3u", Anybody, Now(icecast_playlist::build)),
     Route::get("/admin/updatemetadata", Manage, Now(icecast::title_form)),
     Route::get("/admin/moveclients", Manage, later!(icecast::move_clients)),
-    Route::get("/admin/manageauth", Manage, Now(icecast::manage_accounts)),
+    Route::get("/admin/manageauth", Manage, later!(icecast_accounts::manage)).within(PASSWORD_LIMIT),
     Route::get("/admin/streamlist", ListStreams, Now(streamlist::xml)),
     Route::get("/admin/streamlist.txt", ListStreams, Now(streamlist::text)),
     Route::get("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::post("/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::get("/admin/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
     Route::post("/admin/admin.cgi", OfMount, later!(shoutcast_cgi::admin_cgi)),
+    Route::get("/api/v1/accounts/{path*}", Manage, Now(accounts::list)),
+    Route::post("/api/v1/accounts/{path*}", Manage, later!(accounts::add)).within(PASSWORD_LIMIT),
+    Route::patch("/api/v1/accounts/{path*}", Manage, later!(accounts::change)).within(PASSWORD_LIMIT),
+    Route::delete("/api/v1/accounts/{path*}", Manage, later!(accounts::delete)),
     Route::patch("/api/v1/admin", Manage, later!(password::set)).within(PASSWORD_LIMIT),
     Route::get("/api/v1/candidates", Anybody, Now(steering::candidates)),
     Route::get("/api/v1/certificates", Manage, Now(certificates::show)),
@@ -101,6 +106,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v1/policy", Manage, Now(steering::show_policy)),
     Route::patch("/api/v1/policy", Manage, later!(steering::set_policy)),
     Route::delete("/api/v1/sources/{path*}", Manage, later!(mounts::end_source)),
+    Route::post("/api/v1/tokens", Manage, later!(tokens::mint)),
     Route::post("/api/v1/switches/{path*}", Manage, later!(switches::switch)),
     Route::delete("/api/v1/switches/{path*}", Manage, later!(switches::switch_back)),
 ];

@@ -3,9 +3,9 @@
 //! A listener is entered when the pacer is about to get it, and struck out when it has left. The map is locked then and
 //! for lists, never while bytes are sent: what a listener was sent is counted in its own [`Control`].
 
-mod addresses;
 mod everywhere;
 mod eviction;
+mod places;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-pub use self::addresses::AddressPlace;
-use self::addresses::Addresses;
 pub use self::everywhere::{MeshAudience, NotKilled};
+pub use self::places::{AccountPlace, AddressPlace};
+use self::places::{MountAccount, MountAddress, PlaceCounts};
 use super::load::CapacityShare;
 use super::streams::Reading;
 use crate::io::clock;
@@ -43,7 +43,8 @@ pub fn kept_agent(agent: &str) -> Box<str> {
 #[derive(Clone, Debug, Default)]
 pub struct Audience {
     register: Arc<Mutex<Register>>,
-    addresses: Addresses,
+    addresses: PlaceCounts<MountAddress>,
+    accounts: PlaceCounts<MountAccount>,
 }
 
 #[derive(Debug, Default)]
@@ -75,6 +76,8 @@ pub struct Admission {
     pub share: CapacityShare,
     /// Counts the listener among those of its address.
     pub address: AddressPlace,
+    /// Counts the listener among those of its account, if it was let in by one.
+    pub account: Option<AccountPlace>,
 }
 
 /// One listener of this node.
@@ -106,7 +109,17 @@ pub struct Attendance {
 impl Audience {
     /// A place for one more listener of a mount at an address; `None` if it has as many there as it may have.
     pub fn place(&self, mount: &MountName, ip: IpAddr, most: Option<u32>) -> Option<AddressPlace> {
-        self.addresses.enter(mount, ip, most)
+        self.addresses.enter(MountAddress::new(mount, ip), most)
+    }
+
+    /// A place for one more listener of a mount by an account; `None` if it has as many as it may have.
+    pub fn account_place(
+        &self,
+        mount: &MountName,
+        name: &str,
+        most: Option<u32>,
+    ) -> Option<AccountPlace> {
+        self.accounts.enter(MountAccount::new(mount, name), most)
     }
 
     /// Enters a listener, under a number that no other has.

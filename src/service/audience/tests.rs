@@ -52,6 +52,7 @@ impl Stage {
         let admission = Admission {
             share: self.load.admit(&mount, None).unwrap(),
             address: self.audience.place(&mount, PLAYER.into(), None).unwrap(),
+            account: None,
         };
         self.enter_with(admission, agent)
     }

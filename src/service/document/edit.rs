@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Inner;
+use super::accounts;
 use super::commit::EditOrigin;
 use super::files::check_unplayed;
 use super::refusal::{ChangeError, Deletion, Subject};
@@ -194,7 +195,12 @@ impl Inner {
                 Err(EditError::NotThere(_)) => return Err(ChangeError::NotThere(subject)),
                 outcome => outcome?,
             };
-            Ok((BTreeMap::from([(key, record)]), ()))
+            let mut records = match &subject {
+                Subject::Mount(path) => accounts::delete_all(path, document, now_unix_ms)?,
+                _ => BTreeMap::new(),
+            };
+            records.insert(key, record);
+            Ok((records, ()))
         })
         .await
     }

@@ -3,6 +3,7 @@
 //! An edit takes effect once it is on a disk, of this node or of a peer, and is then pushed to every peer. Gossip
 //! carries only the digest: a node that sees another digest for a while settles the difference over the link.
 
+mod accounts;
 mod certificates;
 mod clocks;
 mod commit;
@@ -13,6 +14,7 @@ mod refusal;
 mod saver;
 mod settle;
 
+pub use self::accounts::AccountEdit;
 pub use self::commit::Unsaved;
 pub use self::refusal::{ChangeError, Deletion, Subject};
 pub use self::saver::DOCUMENT_FILE;

@@ -6,12 +6,14 @@ use super::commit::Unsaved;
 use crate::logic::document::{Document, EditError};
 use crate::logic::ladder::FallbackFault;
 use crate::logic::mount_names::named;
+use crate::logic::records::accounts::AccountUnfit;
 use crate::logic::records::certificates::MAX_CERTIFICATES;
 use crate::logic::records::files::{self, NoFileRoom};
 use crate::logic::records::kind::BadRecord;
 use crate::logic::records::mounts::{self, RelayFault};
 use crate::logic::records::outside;
 use crate::logic::transcoding::lineage::TranscodeFault;
+use crate::model::account::AccountName;
 use crate::model::file_name::FileName;
 use crate::model::mount::MountName;
 use crate::model::node::NodeName;
@@ -89,6 +91,25 @@ pub enum ChangeError {
     /// No room is left for a file.
     #[error(transparent)]
     NoRoom(#[from] NoFileRoom),
+    /// An account of a listener cannot be made.
+    #[error(transparent)]
+    AccountUnfit(#[from] AccountUnfit),
+    /// The mount has an account of that name.
+    #[error("{mount} already has an account {name}: `antiphon account set` changes its password")]
+    AccountExists {
+        /// The mount.
+        mount: MountName,
+        /// The name.
+        name: AccountName,
+    },
+    /// The mount has no account of that name.
+    #[error("{mount} has no account {name}")]
+    NoSuchAccount {
+        /// The mount.
+        mount: MountName,
+        /// The name.
+        name: AccountName,
+    },
     /// A node with a later claim works on the order.
     #[error("the order is that of {}, whose claim is later", .0.node)]
     Superseded(Fence),

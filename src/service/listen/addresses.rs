@@ -25,6 +25,7 @@ use crate::wire::http::forwarded::Client;
 use crate::wire::http::reply::Reply;
 use crate::wire::icecast::passthrough::{Minted, Passage, Passthrough};
 use crate::wire::icecast::playlist::{Playlist, PlaylistEntry};
+use crate::wire::icecast::token;
 
 /// How many nodes a playlist names: a player tries them one after the other, and three are rarely all gone.
 const PLAYLIST_NODES: usize = 3;
@@ -79,6 +80,8 @@ pub struct PlaylistRequest<'a> {
     pub client: Client,
     /// The host that it has asked, if it says so.
     pub host: Option<&'a str>,
+    /// The query of its address, or empty: a token in it is carried into the addresses.
+    pub query: &'a str,
 }
 
 impl Listening {
@@ -90,14 +93,12 @@ impl Listening {
             Verdict::Redirect(Destination::Overflow(url)) => return Some(url.clone()),
             _ => return None,
         };
-        let query = asking.head.query();
         let load = &self.0.config.load;
-        if let Some(outside) = load.outside_location(to, asking.mount, query) {
+        if let Some(outside) = load.outside_location(to, asking.mount, asking.head.query()) {
             return Some(outside);
         }
-        let query = query.map(|query| format!("?{query}")).unwrap_or_default();
         let address = self.address_at(to, reserved, asking)?;
-        Some(address + &query)
+        Some(with_query(address, &self.query_to_carry(asking)))
     }
 
     /// The passthrough address of a mount at a node of ours.
@@ -188,9 +189,16 @@ impl Listening {
             mount,
             client,
             host,
+            query,
         } = asked;
+        let carried = token::of_query(query).filter(|it| token::is_shaped(it));
+        let carried = carried.map(|it| token::with_token("", &it));
+        let carried = carried.unwrap_or_default();
         let host_url = self.front(client, host);
-        let family = self.family(mount, &host_url);
+        let mut family = self.family(mount, &host_url);
+        for entry in &mut family {
+            entry.url = with_query(std::mem::take(&mut entry.url), &carried);
+        }
         if !family.is_empty() {
             let entries: Vec<PlaylistEntry<'_>> = family.iter().map(FamilyEntry::entry).collect();
             return reply.content(kind.content_type(), &kind.write(&entries));
@@ -210,6 +218,8 @@ impl Listening {
         };
         urls.retain(|url| *url != front);
         urls.push(front);
+        let urls = urls.into_iter().map(|url| with_query(url, &carried));
+        let urls: Vec<String> = urls.collect();
         let title = title.as_str();
         let entries: Vec<PlaylistEntry<'_>> = urls
             .iter()
@@ -299,6 +309,13 @@ impl Listening {
         let own = view.nodes.get(&view.me);
         let url = own.and_then(|own| base(own, client));
         url.unwrap_or_default().to_owned()
+    }
+}
+
+fn with_query(address: String, query: &str) -> String {
+    match query.is_empty() {
+        true => address,
+        false => format!("{address}?{query}"),
     }
 }
 

@@ -4,6 +4,7 @@
 //! would otherwise be sent in circles.
 
 mod addresses;
+mod admission;
 mod engine;
 mod probes;
 mod visit;
@@ -18,6 +19,7 @@ use tracing::field::display;
 use tracing::{Instrument as _, debug, info, info_span};
 
 pub use self::addresses::{Alternative, Explained, MAX_CANDIDATES, PlaylistRequest};
+use self::admission::{LetIn, turn_away};
 pub use self::engine::Engine;
 use self::probes::Probes;
 pub use self::visit::BURST;
@@ -28,6 +30,7 @@ use super::ingest::answer_and_drain;
 use super::intro::Intros;
 use super::ladders::Ladders;
 use super::load::Load;
+use super::logins::Logins;
 use super::mesh::Mesh;
 use super::relay::Relays;
 use super::wants::{Want, Wants};
@@ -48,6 +51,7 @@ use crate::wire::http::head::{Head, Method};
 use crate::wire::http::reply::{Persistence, Reply};
 use crate::wire::http::status::HttpStatus;
 use crate::wire::icecast::passthrough::{Passthrough, TagKey};
+use crate::wire::icecast::token::TokenKeys;
 use crate::wire::icecast::upstream::MESH_HEADER;
 
 /// How long gossip may take to tell of a source: two rounds, and the look of this node at what was said.
@@ -90,6 +94,10 @@ pub struct ListenConfig {
     pub geo: Geo,
     /// Marks the addresses of listeners that are sent on.
     pub tag_key: TagKey,
+    /// Checks who may listen.
+    pub logins: Logins,
+    /// Sign tokens, by which listeners are let in.
+    pub token_keys: TokenKeys,
     /// The cluster's fingerprint, by which a request of its own outside relays is recognised.
     pub fingerprint: watch::Receiver<String>,
 }
@@ -121,6 +129,7 @@ struct MountRequest<'a> {
     entrance: &'a Entrance,
     head: &'a Head,
     client: Client,
+    let_in: &'a LetIn,
 }
 
 impl MountRequest<'_> {
@@ -194,17 +203,22 @@ impl Listening {
             mount,
             entrance,
         } = request;
-        let asking = MountRequest {
-            mount: &mount,
-            entrance: &entrance,
-            head,
-            client: visitor.client,
-        };
         if self.is_our_own(head) {
             info!(%mount, peer = %visitor.peer, "refused: an outside relay of this mesh asks this mesh");
             let answer = reply.message(HttpStatus::LoopDetected, LOOP, &[]);
             return send(visitor, &answer, &reply).await;
         }
+        let let_in = match self.let_in(&visitor, head, &mount).await {
+            Ok(let_in) => let_in,
+            Err(why) => return turn_away(visitor, &reply, why).await,
+        };
+        let asking = MountRequest {
+            mount: &mount,
+            entrance: &entrance,
+            head,
+            client: visitor.client,
+            let_in: &let_in,
+        };
         let (mount, verdict) = self.decide_with_fallbacks(asking);
         let asking = MountRequest {
             mount: &mount,
@@ -236,6 +250,7 @@ impl Listening {
                         head,
                         mount: mount.clone(),
                         entrance: entrance.clone(),
+                        let_in: &let_in,
                     };
                     self.begin(visit, reply.and_close()).await
                 }

@@ -116,6 +116,7 @@ fn find<T>(waiting: &mut VecDeque<Probe<T>>, prober: impl FnOnce() -> Prober) ->
 mod tests {
     use super::*;
     use crate::service::listen::Entrance;
+    use crate::service::listen::admission::LetIn;
     use crate::wire::http::forwarded::Client;
     use crate::wire::http::reader::{Parsed, parse};
 
@@ -154,6 +155,7 @@ mod tests {
                 ip: [192, 0, 2, 1].into(),
                 https: false,
             },
+            let_in: &LetIn::Anybody,
         });
         assert_eq!(prober.agent, kept_agent(&agent));
         assert_eq!(prober.agent.len(), 256);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
+use super::admission::{LetIn, NotLetIn, turn_away};
 use super::engine::{Engine, Heard, weaves_titles};
 use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, unavailable};
 use crate::io::channel::ChannelReader;
@@ -37,6 +38,7 @@ pub(super) struct Visit<'a> {
     pub(super) head: &'a Head,
     pub(super) mount: MountName,
     pub(super) entrance: Entrance,
+    pub(super) let_in: &'a LetIn,
 }
 
 /// The room and the stream that a listener gets before it is entered in the register.
@@ -52,6 +54,8 @@ enum NoRoom {
     Node,
     /// The mount has as many listeners of this address here as it may have.
     Address,
+    /// The account has as many listeners of the mount here as it may have.
+    Account,
 }
 
 /// All that a listener holds while it listens.
@@ -128,12 +132,14 @@ impl Listening {
             head,
             mount,
             entrance,
+            let_in,
         } = visit;
         let asking = MountRequest {
             mount: &mount,
             entrance: &entrance,
             head,
             client: visitor.client,
+            let_in,
         };
         let admission = match self.admit(&asking) {
             Ok(admission) => admission,
@@ -145,6 +151,10 @@ impl Listening {
                 info!("refused: its address has max_per_address listeners of the mount here");
                 let answer = reply.forbidden("too many connections from your address");
                 return send(visitor, &answer, &reply).await;
+            }
+            Err(NoRoom::Account) => {
+                info!("refused: its account has max_per_account listeners of the mount here");
+                return turn_away(visitor, &reply, NotLetIn::Unknown).await;
             }
         };
         let Some(held) = self.fetch(&mount).await else {
@@ -283,13 +293,29 @@ impl Listening {
             return Ok(admission);
         }
         let spec = config.mesh.documents.mount(mount);
-        let most = spec.and_then(|spec| spec.max_per_address);
+        let most = spec.as_ref().and_then(|spec| spec.max_per_address);
         let Some(address) = config.audience.place(mount, ip, most) else {
             config.load.note_arrived(sender);
             return Err(NoRoom::Address);
         };
+        let most = spec.and_then(|spec| spec.max_per_account);
+        let account = match asking.let_in.name() {
+            "" => None,
+            name => {
+                let place = config.audience.account_place(mount, name, most);
+                if place.is_none() {
+                    config.load.note_arrived(sender);
+                    return Err(NoRoom::Account);
+                }
+                place
+            }
+        };
         let share = config.load.admit(mount, sender).ok_or(NoRoom::Node)?;
-        Ok(Admission { share, address })
+        Ok(Admission {
+            share,
+            address,
+            account,
+        })
     }
 
     /// The node that has sent the listener, and when, if the tag of its address proves it.

@@ -348,6 +348,7 @@ fn mount_status(view: &MeshView, spec: &MountSpec) -> MountStatus {
         description: own_or(&spec.description, about.description),
         genre: own_or(&spec.genre, about.genre),
         url: own_or(&spec.url, about.url),
+        listener_auth: spec.listener_auth,
         format: card.map(|card| format(view, card, path, &about.audio_info)),
         audio_info: about.audio_info,
         stated_type: about.false_type.as_deref().map(caption),

@@ -29,6 +29,9 @@ pub const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 /// Asks for a password in the way that every encoder knows.
 const CHALLENGE: &str = "Basic realm=\"antiphon\"";
 
+/// The same for listeners: players show the words, which are Icecast's.
+const LISTENER_CHALLENGE: &str = "Basic realm=\"Icecast2 Server\"";
+
 /// The headers that a page of another site may send to a stream.
 pub const CORS_REQUEST_HEADERS: &str = "Origin, Accept, Authorization, Icy-MetaData, Range";
 
@@ -182,6 +185,19 @@ impl Reply {
     /// 401: libshout asks without a password first, reads `Allow`, and asks again.
     pub fn unauthorized(&self) -> Bytes {
         let headers = [("WWW-Authenticate", CHALLENGE), ("Allow", MOUNT_METHODS)];
+        self.message(
+            HttpStatus::Unauthorized,
+            "You need to authenticate\r\n",
+            &headers,
+        )
+    }
+
+    /// 401 to a listener of a mount that is not open to all.
+    pub fn listener_challenge(&self) -> Bytes {
+        let headers = [
+            ("WWW-Authenticate", LISTENER_CHALLENGE),
+            ("Allow", MOUNT_METHODS),
+        ];
         self.message(
             HttpStatus::Unauthorized,
             "You need to authenticate\r\n",

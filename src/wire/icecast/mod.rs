@@ -10,4 +10,5 @@ pub mod playlist_reader;
 pub mod server_config;
 pub mod shoutcast;
 pub mod source_head;
+pub mod token;
 pub mod upstream;

@@ -1,5 +1,6 @@
 //! The rows, in the order of their numbers as far as a file goes.
 
+mod accounts;
 mod admin;
 mod fallbacks;
 mod formats;
@@ -33,6 +34,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Row> {
         limits::ROWS,
         fallbacks::ROWS,
         relays::ROWS,
+        accounts::ROWS,
         admin::ROWS,
         pages::ROWS,
         hostile::ROWS,

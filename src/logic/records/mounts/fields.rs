@@ -1,6 +1,6 @@
 //! The settings of a mount, each said once.
 
-use super::{laddering, relaying, transcoding};
+use super::{admitting, laddering, relaying, transcoding};
 use crate::logic::policy::Policy;
 use crate::logic::records::field::{FROM_ONE, Field, FieldKind, FlagWords, PASSWORD_HASH};
 use crate::logic::records::mistake::Mistake;
@@ -401,6 +401,9 @@ pub(super) const FIELDS: &[Field<MountSpec>] = &[
             show: |mount| mount.steering.countries.to_string(),
         },
     },
+    admitting::LISTENER_AUTH,
+    admitting::MAX_PER_ACCOUNT,
+    admitting::TOKEN_SERIES,
     relaying::RELAY,
     relaying::IMPORTED_FROM,
     transcoding::TRANSCODE_FROM,

@@ -3,6 +3,7 @@
 //! A record may be half a mount, when it was deleted on one node and edited on another at the same
 //! time: then it has no password, so it is listed as skipped and no source can use it.
 
+mod admitting;
 mod fields;
 mod laddering;
 mod relaying;

@@ -44,6 +44,9 @@ fn player(mount: &MountStatus) -> Markup {
                 audio controls preload="none" src=(path) data-type=(media_type) aria-label=(label) {}
             }
             p class="say" role="status" hidden {}
+            @if !mount.listener_auth.is_open() {
+                p class="aside" { "Only for listeners with a login or a token." }
+            }
             p { a href={ (path) ".m3u" } { "playlist (.m3u)" } " " a href=(path) { "stream" } }
         }
     }

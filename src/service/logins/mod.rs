@@ -3,6 +3,8 @@
 //! Every entrance says it in the same form, because fail2ban reads it: what the client chose stands behind the
 //! addresses, and in no span before them.
 
+mod listener;
+
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -159,6 +161,8 @@ pub enum NoRight {
 struct LoginsInner {
     documents: Documents,
     passwords: Passwords,
+    /// Checks those of listeners' accounts.
+    listener_passwords: Passwords,
     token: Secret,
 }
 
@@ -171,6 +175,7 @@ impl Logins {
     pub fn new(documents: Documents, passwords: Passwords, token: Secret) -> Self {
         Self(Arc::new(LoginsInner {
             documents,
+            listener_passwords: passwords.for_listeners(),
             passwords,
             token,
         }))
