@@ -376,6 +376,20 @@ fn an_own_mount_is_shared_with_outside_servers() {
     let sent = places(&mesh, 30);
     let outside = sent[&format!("{}/theirs", page.url())];
     assert!((6..=14).contains(&outside), "a third of them: {sent:?}");
+    // An outside server would not ask who it is that listens.
+    done(&mesh.nodes[0].command("mount", &["set", RADIO, "listener_auth=token"]));
+    let guarded = mesh.nodes.iter().map(|node| {
+        let look = || so(answer(node, RADIO).status == 401, "open");
+        eventually(PATIENCE, "the mount is guarded", look)
+    });
+    assert_eq!(guarded.count(), mesh.nodes.len());
+    let minted = done(&mesh.nodes[0].command("token", &["mint", RADIO, "--for", "1h"]));
+    let (_, query) = minted.trim().split_once('?').unwrap();
+    for node in mesh.nodes.iter().cycle().take(20) {
+        let head = answer(node, &format!("{RADIO}?{query}"));
+        let to = head.header("location").unwrap_or_default();
+        assert!(!to.starts_with(&page.url()), "{to}");
+    }
 }
 
 #[test]

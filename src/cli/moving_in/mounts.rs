@@ -206,7 +206,7 @@ fn setting(child: &ConfigElement, planned: &mut PlannedMount, plan: &mut Plan) {
             let rules = header_rules(child, plan);
             set(child, planned, "http_headers", &rules.join(" | "), plan);
         }
-        "authentication" => authentication(child, plan),
+        "authentication" => authentication(child, planned, plan),
         name => {
             let by_itself = BY_ITSELF.iter().find(|(known, _)| *known == name);
             let by_itself = by_itself.map(|(_, words)| format!("nothing to do: {words}"));
@@ -228,14 +228,27 @@ fn intro(child: &ConfigElement, planned: &mut PlannedMount, plan: &mut Plan) {
     );
 }
 
-fn authentication(child: &ConfigElement, plan: &mut Plan) {
+/// The accounts of listeners. Those of Icecast are in a file, which is on its machine.
+fn authentication(child: &ConfigElement, planned: &mut PlannedMount, plan: &mut Plan) {
     let kind = child.attribute("type").unwrap_or("none");
-    plan.remark(
-        child,
-        format!(
-            "no counterpart: listeners do not log in yet; everybody may hear the mount ({kind})"
-        ),
-    );
+    if kind != "htpasswd" {
+        let words = format!(
+            "no counterpart: no web server is asked about listeners yet; everybody may hear the mount ({kind})"
+        );
+        return plan.remark(child, words);
+    }
+    set(child, planned, "listener_auth", "htpasswd", plan);
+    let option = |name: &str| {
+        let options = child.children.iter().filter(|it| it.name == "option");
+        let mut named = options.filter(|it| it.attribute("name") == Some(name));
+        named.next().and_then(|it| it.attribute("value"))
+    };
+    if option("allow_duplicate_users").is_none_or(|value| value == "0") {
+        set(child, planned, "max_per_account", "1", plan);
+    }
+    let file = option("filename").unwrap_or("FILE");
+    let words = format!("add its accounts: antiphon account import MOUNT {file}");
+    plan.remark(child, words);
 }
 
 /// The fallback of a mount. Icecast lets any source come to a name that it says nothing of, so one that is not in the file is made.
