@@ -110,8 +110,8 @@ fn hint(flag: &str, listen: SocketAddr, error: io::ErrorKind) -> String {
             other(listen.port().saturating_add(1))
         ),
         io::ErrorKind::PermissionDenied => format!(
-            "; ports below 1024 need a privilege: give it to the service by AmbientCapabilities=CAP_NET_BIND_SERVICE \
-             in its systemd unit, or to the program by `setcap cap_net_bind_service=+ep`, or choose another port: \
+            "; ports below 1024 need a privilege: give it to the service by AmbientCapabilities=CAP_NET_BIND_SERVICE and \
+             CapabilityBoundingSet=CAP_NET_BIND_SERVICE in its systemd unit, or to the program by `setcap cap_net_bind_service=+ep`, or choose another port: \
              --{flag} {}",
             other(listen.port().saturating_add(UNPRIVILEGED))
         ),

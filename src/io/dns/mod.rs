@@ -46,7 +46,7 @@ fn advice(error: &io::Error, address: SocketAddr) -> impl fmt::Display {
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
             "; ports below 1024 need a privilege: give it to the service by \
-             AmbientCapabilities=CAP_NET_BIND_SERVICE in its systemd unit, or to the program by \
+             AmbientCapabilities=CAP_NET_BIND_SERVICE and CapabilityBoundingSet=CAP_NET_BIND_SERVICE in its systemd unit, or to the program by \
              `setcap cap_net_bind_service=+ep`, or let the setting listen of [dns] name another port"
                 .to_owned()
         }

@@ -147,7 +147,7 @@ async fn an_unavailable_port_is_named_with_a_remedy() {
         error: io::ErrorKind::PermissionDenied.into(),
     };
     assert!(
-        denied.to_string().contains("AmbientCapabilities"),
+        denied.to_string().contains("CapabilityBoundingSet=CAP"),
         "{denied}"
     );
 }
