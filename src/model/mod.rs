@@ -1,5 +1,6 @@
 //! The names and quantities of the project as types: each value has been checked once, when it was made.
 
+pub mod access_log;
 pub mod account;
 pub mod acme;
 pub mod caption;

@@ -8,6 +8,7 @@ pub mod gossip;
 pub mod http;
 pub mod icecast;
 pub mod livez;
+pub mod logs;
 pub mod outside;
 pub mod pem;
 pub mod web_address;
