@@ -43,6 +43,7 @@ impl Settings {
             https,
             transcoding,
             log,
+            logs,
         } = self;
         let Transcoding {
             is_on,
@@ -113,6 +114,7 @@ impl Settings {
             ("max_transcoders", *most == theirs.most),
             ("transcode_memory_mib", *memory_mib == theirs.memory_mib),
             ("log", *log == new.log),
+            ("logs", *logs == new.logs),
         ];
         let others = compared.into_iter().filter(|(_, same)| !same);
         others.map(|(key, _)| key).collect()

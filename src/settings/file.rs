@@ -64,6 +64,9 @@ fn parse(text: &str) -> Result<RunArgs, FileComplaint> {
     if let Some(icecast) = table.get("icecast").and_then(|it| it.get_ref().as_table()) {
         check(icecast, &wanted::ICECAST_KEYS, wanted::complaint_of_icecast)?;
     }
+    if let Some(logs) = table.get("logs").and_then(|it| it.get_ref().as_table()) {
+        check(logs, &wanted::LOGS_KEYS, wanted::complaint_of_logs)?;
+    }
     Ok(toml::from_str(text)?)
 }
 
@@ -271,6 +274,20 @@ mod tests {
                 "[icecast]\nreload_command = 'true'",
                 ":2:18: ",
                 "a list: [\"systemctl",
+            ),
+            ("logs = 'off'", ":1:8: ", "a table: [logs]"),
+            (
+                "[logs]\nacces = false",
+                ":2:1: ",
+                "did you mean \"access\"?",
+            ),
+            ("[logs]\naccess = 'no'", ":2:10: ", "true or false"),
+            ("[logs]\nmax_mib = '1'", ":2:11: ", "such as 32"),
+            ("[logs]\nformat = 'xml'", ":2:10: ", "`combined` or `json`"),
+            (
+                "[logs]\naddress_privacy = 'some'",
+                ":2:19: ",
+                "`full`, `truncated`, `hashed`, `none`",
             ),
             ("engine = 'icecast2'", ":1:10: ", "embedded ("),
             ("country = 'deu'", ":1:11: ", "two letters"),

@@ -5,7 +5,7 @@ use super::values::or_lower;
 
 impl RunArgs {
     /// The keys that a settings file may have, as they are written there.
-    pub const KEYS: [&str; 42] = [
+    pub const KEYS: [&str; 43] = [
         "name",
         "data_dir",
         "listen",
@@ -48,9 +48,10 @@ impl RunArgs {
         "max_transcoders",
         "transcode_memory_mib",
         "log",
+        "logs",
     ];
     /// The keys that are neither flags nor variables.
-    pub(super) const IN_FILE_ONLY: [&str; 8] = [
+    pub(super) const IN_FILE_ONLY: [&str; 9] = [
         "https_redirect",
         "require_tls_for",
         "mesh_address",
@@ -59,6 +60,7 @@ impl RunArgs {
         "quorum",
         "icecast",
         "http_headers",
+        "logs",
     ];
 
     /// The layer, with missing values taken from a lower one. Lists replace each other and are not joined.
@@ -107,6 +109,7 @@ impl RunArgs {
             max_transcoders: self.max_transcoders.or(lower.max_transcoders),
             transcode_memory_mib: self.transcode_memory_mib.or(lower.transcode_memory_mib),
             log: self.log.or(lower.log),
+            logs: self.logs.or(lower.logs),
         }
     }
 }

@@ -13,6 +13,7 @@ mod https;
 mod icecast;
 mod layers;
 mod log;
+mod logs;
 mod machine;
 mod plain_http;
 #[cfg(test)]
@@ -42,6 +43,7 @@ pub use dns::{Answers, AnswersPerS, BadDnsValue, DnsSettings, Mailbox};
 pub use https::TlsFiles;
 pub use icecast::{BadAdoption, BadEngine, IcecastSettings, ServingEngine};
 pub use log::{BadLogFilter, LogFilter};
+pub use logs::{BadLogs, LogsSettings, LogsTable};
 pub use machine::Machine;
 pub use plain_http::{HttpsRedirect, PlainHttpSettings, TlsUse};
 pub use transcoding::{BadTranscodeUser, EngineChoice, TranscodeMemory, Transcoding};
@@ -140,6 +142,8 @@ pub struct Settings {
     pub transcoding: Transcoding,
     /// The filter of the node's log.
     pub log: LogFilter,
+    /// The logs of requests and titles.
+    pub logs: LogsSettings,
 }
 
 /// One layer of settings, each of them optional.
@@ -278,6 +282,9 @@ pub struct RunArgs {
     /// The level of the log: error, warn, info, debug or trace [default: info]
     #[arg(long, value_name = "LEVEL")]
     pub log: Option<LogFilter>,
+    /// The logs of requests and titles. In the file only
+    #[arg(skip)]
+    pub logs: Option<LogsTable>,
 }
 
 /// Why the settings could not be loaded. Nothing has been opened or bound yet.
@@ -334,6 +341,9 @@ pub enum SettingsError {
     /// The Icecast of another service cannot be used without all that tells where it is.
     #[error(transparent)]
     Adoption(#[from] BadAdoption),
+    /// The logs of requests and titles would be too small, too large or too many.
+    #[error(transparent)]
+    Logs(#[from] BadLogs),
     /// No data directory is set, and there is no default.
     #[error("no data directory: neither XDG_DATA_HOME nor HOME is set; name one with --data-dir")]
     NoHome,
@@ -389,6 +399,7 @@ impl Settings {
                 return Err(SettingsError::SamePort(key, listen));
             }
         }
+        let logs = LogsSettings::of(args.logs.unwrap_or_default(), &data_dir)?;
         let icecast = args.icecast.unwrap_or_default();
         icecast.check()?;
         let uses_icecast = args.engine.unwrap_or_default() == ServingEngine::Icecast;
@@ -433,6 +444,7 @@ impl Settings {
             https: args.https,
             transcoding,
             log: args.log.unwrap_or_else(|| rust_log(machine)),
+            logs,
         })
     }
 }

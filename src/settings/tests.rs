@@ -1,6 +1,7 @@
 //! The layers of settings, combined.
 
 use super::*;
+use crate::model::access_log::{AddressPrivacy, LogFormat};
 use crate::model::system_user::SystemUser;
 use crate::model::transcoding::TranscodeEngine;
 use std::fs;
@@ -84,7 +85,8 @@ fn every_key_of_the_file_is_read() {
          transcode = true\ntranscode_engine = 'liquidsoap'\ntranscode_user = '1000:1000'\nmax_transcoders = 3\n\
          transcode_memory_mib = 256\n\
          addresses = ['192.0.2.7']\nengine = 'icecast'\n[dns]\nzone = 'radio.example'\n\
-         [icecast]\nprogram = '/p'\nuser = 'u'\nport = 1\nfolder = '/f'\nadopt = true\nreload_command = ['r']",
+         [icecast]\nprogram = '/p'\nuser = 'u'\nport = 1\nfolder = '/f'\nadopt = true\nreload_command = ['r']\n\
+         [logs]\nfolder = '/l'\naccess = false\nplaylist = false\nformat = 'json'\naddress_privacy = 'hashed'\nmax_mib = 8\nkeep = 2",
     );
     let settings = load(flags, &[]).unwrap();
     let expected = Settings {
@@ -149,6 +151,15 @@ fn every_key_of_the_file_is_read() {
             memory_mib: 256,
         },
         log: "debug".parse().unwrap(),
+        logs: LogsSettings {
+            folder: "/l".into(),
+            access: false,
+            playlist: false,
+            format: LogFormat::Json,
+            address_privacy: AddressPrivacy::Hashed,
+            max_bytes: 8 << 20,
+            keep: 2,
+        },
     };
     assert_eq!(settings, expected);
 }

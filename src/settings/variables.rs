@@ -64,6 +64,7 @@ pub(super) fn read(machine: &Machine) -> Result<RunArgs, SettingsError> {
         )?,
         transcode_memory_mib: parsed(machine, "ANTIPHON_TRANSCODE_MEMORY_MIB")?,
         log: log(machine)?,
+        logs: None,
     })
 }
 
@@ -182,7 +183,8 @@ mod tests {
             ),
             ("ANTIPHON_PASSWROD", "did you mean ANTIPHON_PASSWORD?"),
             ("antiphon_join", "did you mean ANTIPHON_JOIN?"),
-            ("ANTIPHON_LOGS", "did you mean ANTIPHON_LOG?"),
+            ("ANTIPHON_LOGG", "did you mean ANTIPHON_LOG?"),
+            ("ANTIPHON_LOGS", "stands in the settings file only"),
             ("ANTIPHON_COLOUR", "--help names all"),
             ("ANTIPHON_DNS", "stands in the settings file only"),
             ("ANTIPHON_MESH_ADDRESS", "stands in the settings file only"),

@@ -23,6 +23,17 @@ pub(super) const ICECAST_KEYS: [&str; 6] = [
     "reload_command",
 ];
 
+/// The keys of the table `[logs]`.
+pub(super) const LOGS_KEYS: [&str; 7] = [
+    "folder",
+    "access",
+    "playlist",
+    "format",
+    "address_privacy",
+    "max_mib",
+    "keep",
+];
+
 /// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wanted {
@@ -64,6 +75,7 @@ fn wanted(key: &str) -> Wanted {
         "addresses" => Wanted::List(r#"["203.0.113.5"]"#),
         "dns" => Wanted::Table("[dns], and zone = \"radio.example\" below it"),
         "icecast" => Wanted::Table("[icecast], and user = \"icecast2\" below it"),
+        "logs" => Wanted::Table("[logs], and access = false below it"),
         "engine" => Wanted::Text("icecast"),
         "name" => Wanted::Text("studio"),
         "listen" => Wanted::Text("0.0.0.0:8000"),
@@ -112,6 +124,18 @@ fn wanted_of_icecast(key: &str) -> Wanted {
     }
 }
 
+/// The kind of value for a key of `[logs]`.
+fn wanted_of_logs(key: &str) -> Wanted {
+    match key {
+        "access" | "playlist" => Wanted::Flag,
+        "format" => Wanted::Text("json"),
+        "address_privacy" => Wanted::Text("truncated"),
+        "max_mib" => Wanted::Number("32", u32::MAX.into()),
+        "keep" => Wanted::Number("4", u32::MAX.into()),
+        _ => Wanted::Text("/var/log/antiphon"),
+    }
+}
+
 /// A complaint about the kind of a value in the file; its content is checked later.
 pub(super) fn complaint(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted(key), value)
@@ -125,6 +149,11 @@ pub(super) fn complaint_of_dns(key: &str, value: &DeValue<'_>) -> Option<String>
 /// The same for a value in the table `[icecast]`.
 pub(super) fn complaint_of_icecast(key: &str, value: &DeValue<'_>) -> Option<String> {
     complain(key, wanted_of_icecast(key), value)
+}
+
+/// The same for a value in the table `[logs]`.
+pub(super) fn complaint_of_logs(key: &str, value: &DeValue<'_>) -> Option<String> {
+    complain(key, wanted_of_logs(key), value)
 }
 
 fn complain(key: &str, wanted: Wanted, value: &DeValue<'_>) -> Option<String> {
