@@ -20,6 +20,7 @@ pub mod https;
 pub mod icecast;
 pub mod leftover;
 pub mod link;
+pub mod logs;
 pub mod pacer;
 pub mod password;
 pub mod regular_file;

@@ -128,7 +128,7 @@ impl Https {
         let rest = begun.into_stream(config); // signs
         drop(turn);
         match rest.into_fallible().await {
-            Ok(stream) => Ok(DoorStream::Tls(Box::new(stream))),
+            Ok(stream) => Ok(DoorStream::from(stream)),
             Err((why, socket)) => {
                 self.complain_without_certificate();
                 let socket = Some(socket);

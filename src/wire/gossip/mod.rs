@@ -16,6 +16,7 @@
 //! | `clock` | the time, unix milliseconds by its own clock | each second |
 //! | `engine` | [`EngineStatus`](crate::model::status::EngineStatus) of the server that serves its listeners | on change, if that is not the node itself |
 //! | `disk` | why it cannot write to its disk | while it cannot |
+//! | `logs` | why it cannot write its logs of requests or titles | while it cannot |
 //! | `transcoding` | [`TranscodingCard`]: what it could transcode | while it may |
 //! | `rung/PATH` | [`RungCard`]: what that mount's listeners hear there | while it is a fallback |
 //! | `file/NAME` | [`FileCard`]: whether it can play that file | while a mount or the document names the file |
@@ -73,6 +74,8 @@ pub const DRAINING: &str = "draining";
 pub const CLOCK: &str = "clock";
 /// The key that says why a node cannot write to its disk.
 pub const DISK: &str = "disk";
+/// The key that says why a node cannot write its logs of requests or titles.
+pub const LOGS: &str = "logs";
 /// The key of the node's words on the lists of streams that it reads.
 pub const IMPORT: &str = "import";
 /// The key of the state of the server that serves the node's listeners.

@@ -50,6 +50,23 @@ pub enum BadResponse {
     Headers(#[from] HeadError),
 }
 
+/// The status that the beginning of an answer says, whatever protocol it is of; `None` if it says none. An answer that only
+/// lets the client go on comes before the one that counts.
+pub fn status_said(bytes: &[u8]) -> Option<u16> {
+    if bytes.starts_with(b"OK2") || bytes.starts_with(b"ICY 200") {
+        return Some(200);
+    }
+    let rest = bytes.strip_prefix(b"HTTP/1.")?.get(2..)?;
+    let status = str::from_utf8(rest.get(..3)?).ok()?.parse().ok()?;
+    match status {
+        100..=199 => {
+            let end = memchr::memmem::find(rest, b"\r\n\r\n")?;
+            status_said(&rest[end + 4..])
+        }
+        status => Some(status),
+    }
+}
+
 /// Reads the head at the beginning of what has come so far.
 pub fn parse_response(bytes: &[u8]) -> Result<ParsedResponse, BadResponse> {
     let first = b"HTTP/1.";
@@ -109,6 +126,25 @@ mod tests {
         match parse_response(text.as_bytes()) {
             Ok(ParsedResponse::Complete { head, len }) => (head, len),
             other => panic!("{text:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_beginning_of_an_answer_says_its_status() {
+        for (answer, status) in [
+            ("HTTP/1.0 404 Not Found\r\n", Some(404)),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 200 OK\r\n",
+                Some(200),
+            ),
+            ("HTTP/1.1 100 Continue\r\n\r\n", None),
+            ("OK2\r\nicy-caps:11\r\n\r\n", Some(200)),
+            ("ICY 200 OK\r\n", Some(200)),
+            ("invalid password\r\n", None),
+            ("HTTP/1.1 20", None),
+            ("", None),
+        ] {
+            assert_eq!(status_said(answer.as_bytes()), status, "{answer}");
         }
     }
 
