@@ -8,12 +8,14 @@ MINUTES ?= 30
 OLDER ?= 3f0904d
 # How long each fuzz target is run.
 SECONDS ?= 20
+# The logs that GoAccess reads: those of the demo that runs.
+LOGS ?= $(wildcard $(or $(TMPDIR),/tmp)/antiphon-demo-*/data-*/logs/access.log)
 # How many tests run at a time. Those of whole meshes mostly wait for something, so more than there are processors.
 THREADS ?= $(shell echo $$(( $$(nproc) * 3 / 2 + 1 )))
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect bench-tls settings compatibility loudness doc
+.PHONY: help demo build check test simulate flash-crowd ladder chaos soak rolling clients fuzz crowd costs bench bench-redirect bench-tls settings compatibility loudness goaccess doc
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +87,12 @@ bench-tls: ## Measure what TLS costs a listener and a handshake, beside plain on
 
 settings: ## Write the tables of settings into the pages again, from the tables in src/logic/records
 	ANTIPHON_WRITE_SETTINGS=1 $(CARGO) test --locked --test docs -- settings::
+
+goaccess: ## Make target/goaccess.html of access logs by GoAccess: make goaccess LOGS=/var/lib/antiphon/logs/access.log
+	@command -v goaccess >/dev/null || { echo "goaccess is not installed: apt install goaccess"; exit 1; }
+	@test -n "$(LOGS)" || { echo "no demo runs: start make demo, or name logs by LOGS=…"; exit 1; }
+	@mkdir -p $(TARGET)
+	goaccess --config-file share/goaccess.conf $(LOGS) --output $(TARGET)/goaccess.html
 
 loudness: ## Measure the loudness of real encoders' streams without decoding them, and write the table into its page
 	tests/install-tools.sh

@@ -27,7 +27,7 @@ use stage::{Stage, have};
 const KINDS: [&str; 6] = ["sh", "text", "toml", "ini", "xml", "nginx"];
 
 /// Programs of examples that are not run, and why.
-const OTHERS: [(&str, &str); 10] = [
+const OTHERS: [(&str, &str); 11] = [
     (
         "make",
         "it would run this test; its target must be one of the Makefile",
@@ -40,6 +40,10 @@ const OTHERS: [(&str, &str); 10] = [
     (
         "dig",
         "it asks addresses that stand for the reader's; tests/whole/dns.rs asks real ones",
+    ),
+    (
+        "goaccess",
+        "its logs stand for the reader's; tests/whole/logs reads real ones",
     ),
     ("encoder", "it stands for any program that writes a stream"),
     (

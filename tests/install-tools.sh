@@ -6,7 +6,7 @@
 set -eu
 
 purpose="the tests"
-tools="ffmpeg curl openssl htpasswd cvlc dig icecast2 liquidsoap gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo ezstream lego certbot pebble pebble-challtestsrv"
+tools="ffmpeg curl openssl htpasswd cvlc dig icecast2 liquidsoap gst-launch-1.0 mpg123 mplayer mpv nc faketime nginx fail2ban-regex ogginfo ezstream lego certbot pebble pebble-challtestsrv goaccess"
 
 # The Debian packages of a program, where they are not named as it is.
 packages_of() {

@@ -332,6 +332,7 @@ mod tests {
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
+            logs: None,
             engine: None,
             clock_offset_ms: None,
         };

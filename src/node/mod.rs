@@ -40,6 +40,7 @@ use crate::service::front::Front;
 use crate::service::geo::Geo;
 use crate::service::https_address::HttpsAddress;
 use crate::service::identity;
+use crate::service::logs::Logs;
 use crate::service::own_certificate::OwnCertificate;
 use crate::settings::Settings;
 use crate::wire::frame::{Frame, Hello};
@@ -114,6 +115,7 @@ struct Node {
     geo: Geo,
     https: Https,
     own_certificate: OwnCertificate,
+    logs: Logs,
     drain: Drain,
     conflicts: mpsc::Receiver<NameConflict>,
     /// Ends connections and sources.
@@ -188,6 +190,7 @@ impl Node {
             geo: present.geo,
             https,
             own_certificate,
+            logs: parts.logs,
             drain: parts.drain,
             conflicts: present.conflicts,
             visitors: parts.visitors,

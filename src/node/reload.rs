@@ -10,7 +10,7 @@ use crate::service::identity;
 use crate::settings::Settings;
 
 /// Settings that take effect at once. All others are named in a warning and need a restart.
-const TAKEN_OVER: [&str; 4] = ["log", "secret_file", "tls_cert", "tls_key"];
+const TAKEN_OVER: [&str; 5] = ["log", "logs", "secret_file", "tls_cert", "tls_key"];
 
 impl Node {
     /// Reads everything again that can change in a running node. `read` returns the settings, and has already applied
@@ -25,6 +25,7 @@ impl Node {
         };
         info!(log = %new.log, "settings reloaded");
         self.reload_secret(&new);
+        self.logs.reload(new.logs.clone());
         self.geo.read_again();
         self.own_certificate.read_again(new.tls.clone());
         let mut changed = self.settings.differing(&new);

@@ -40,6 +40,7 @@ use crate::service::ladders::{LadderConfig, Ladders};
 use crate::service::listen::{Engine, ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
+use crate::service::logs::Logs;
 use crate::service::loops::Loops;
 use crate::service::mesh::Mesh;
 use crate::service::outside::Outside;
@@ -102,6 +103,7 @@ pub(super) struct NodeServices {
     pub(super) visitors: Tasks,
     pub(super) drain: Drain,
     pub(super) load: Load,
+    pub(super) logs: Logs,
 }
 
 /// The services that carry streams.
@@ -181,7 +183,8 @@ impl Core<'_> {
         let visitors = self.tasks.group();
         let titles = Titles::new(mesh.clone(), carriers.streams.clone());
         let dismissals = Dismissals::new(mesh.clone(), carriers.sources.clone());
-        let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors);
+        let logs = Logs::start(self.settings.logs.clone(), mesh, carriers.streams.clone());
+        let ingest = self.start_ingest(mesh, &carriers, logins.clone(), &visitors, logs.clone());
         self.start_transcoders(mesh, &carriers, &ingest)?;
         let audience = MeshAudience::new(carriers.audience.clone(), mesh.clone());
         self.start_outside_relays(mesh, &carriers, &ingest, credentials.fingerprint.clone());
@@ -233,12 +236,14 @@ impl Core<'_> {
                 files: Files::new(self.settings.web_root.clone(), visitors.clone()),
                 https: self.https.clone(),
                 tls_offers: TlsOffers::new(self.https.certificates().clone()),
+                logs: logs.clone(),
                 drain: carriers.drain.clone(),
                 trusted_proxies: self.settings.trusted_proxies.clone().into(),
             },
             visitors,
             drain: carriers.drain,
             load: carriers.load,
+            logs,
         })
     }
 
@@ -395,6 +400,7 @@ impl Core<'_> {
         carriers: &Carriers,
         logins: Logins,
         visitors: &Tasks,
+        logs: Logs,
     ) -> Ingest {
         let ingest = Ingest::new(IngestConfig {
             mesh: mesh.clone(),
@@ -406,6 +412,7 @@ impl Core<'_> {
             logins,
             max_sources: self.settings.max_sources,
             shoutcast_mount: self.settings.shoutcast_mount.clone(),
+            logs,
             visitors: visitors.clone(),
         });
         self.tasks.spawn(ingest.clone().settle_rivals());

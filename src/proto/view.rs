@@ -54,6 +54,8 @@ pub struct MeshNode {
     pub clock_unix_ms: Option<u64>,
     /// Why it cannot write to its disk, while it cannot.
     pub disk: Option<String>,
+    /// Why it cannot write its logs of requests or titles, while it cannot.
+    pub logs: Option<String>,
     /// The server that serves its listeners, if that is not the node itself.
     pub engine: Option<EngineStatus>,
     /// The streams that it holds.
@@ -141,6 +143,7 @@ impl MeshNode {
             document: None,
             clock_unix_ms: None,
             disk: None,
+            logs: None,
             engine: None,
             streams: BTreeMap::new(),
             about: BTreeMap::new(),
@@ -168,6 +171,7 @@ impl MeshNode {
             gossip::CLOCK => self.clock_unix_ms = value.and_then(gossip::read),
             gossip::ENGINE => self.engine = value.and_then(gossip::read),
             gossip::DISK => self.disk = value.map(str::to_owned),
+            gossip::LOGS => self.logs = value.map(str::to_owned),
             gossip::IMPORT => self.import = value.and_then(gossip::read),
             gossip::TRANSCODING => self.transcoding = value.and_then(gossip::read),
             _ => self.hear_of_one(key, value),

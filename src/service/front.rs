@@ -14,6 +14,7 @@ use super::drain::{Drain, Phase};
 use super::files::Files;
 use super::ingest::{Ingest, answer_and_drain};
 use super::listen::{After, Entrance, ListenRequest, Listening, PlaylistRequest};
+use super::logs::Logs;
 use super::no_request;
 use super::plain_http::{PlainHttp, PlainVerdict, Purpose};
 use super::tls_offers::TlsOffers;
@@ -55,6 +56,8 @@ pub struct Front {
     pub plain_http: PlainHttp,
     /// Offers TLS to clients that ask for it in plain.
     pub tls_offers: TlsOffers,
+    /// Notes what was asked and answered.
+    pub logs: Logs,
     /// Says whether this node takes newcomers.
     pub drain: Drain,
     /// The proxies that are believed when they name their client.
@@ -142,6 +145,9 @@ impl Front {
             let (peer_ip, is_tls) = (visitor.peer.ip(), visitor.stream.is_tls());
             let proxies = &self.trusted_proxies;
             visitor.client = forwarded::client(peer_ip, is_tls, proxies, head.headers());
+            if let Some(record) = self.logs.begin(&head, visitor.client) {
+                visitor.stream.begin_request(record);
+            }
             if let Some(skipped) = head.skipped()
                 && !std::mem::replace(&mut has_logged_skipped_lines, true)
             {
@@ -153,6 +159,7 @@ impl Front {
                 Some((same, behind)) => (visitor, buffer) = (same, behind),
                 None => return,
             }
+            visitor.stream.end_request();
             let reading = door::read_head(&mut visitor, &mut buffer);
             read = match tasks.until_end(reading).await {
                 Some(Ok(read)) => read,
@@ -183,6 +190,11 @@ impl Front {
         let reply = reply.with_headers(self.http_headers.clone());
         let reply = if may_keep { reply } else { reply.and_close() };
         let destination = destination(&head);
+        if let Destination::Listen(mount, _) = &destination
+            && let Some(record) = visitor.stream.request()
+        {
+            record.is_for(mount);
+        }
         if self.may_be_file(&destination, &head)
             && let Some(found) = self.files.find(&head).await
         {

@@ -26,6 +26,7 @@ pub mod ladders;
 pub mod listen;
 pub mod load;
 pub mod logins;
+pub mod logs;
 pub mod loops;
 pub mod mesh;
 mod no_request;

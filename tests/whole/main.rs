@@ -57,6 +57,7 @@ mod late;
 mod late_formats;
 mod listener_auth;
 mod listener_limits;
+mod logs;
 mod loss;
 mod membership;
 mod mesh;

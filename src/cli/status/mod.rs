@@ -85,6 +85,13 @@ fn troubles(status: &Status) -> String {
                 "{name}: {why}; it serves, refuses edits that no other node saves, and gives the master's seat to whoever can write\n"
             );
         }
+        if let Some(why) = &node.logs {
+            lines += &format!(
+                "{}: {}; it serves all the same\n",
+                node.name,
+                printable(why)
+            );
+        }
         if let Some(engine) = &node.engine {
             lines += &engine_line(&node.name, engine);
         }
@@ -381,12 +388,17 @@ MOUNT       NAME         SOURCE AT  ON AIR      FORMAT                    BITRAT
     fn troubles_to_mend_are_said_below_the_nodes() {
         let mut status = mesh();
         status.nodes[0].disk = Some("the disk is full".to_owned());
+        status.nodes[0].logs = Some("access.log is not written: no storage space".to_owned());
         status.nodes[0].clock_offset_ms = Some(3_600_000);
         status.clock = Some("set it right".to_owned());
         let text = render(&status);
         assert!(text.contains("+1 h 00 min"), "{text}");
         assert!(
             text.contains("\ndemo-1: the disk is full; it serves"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\ndemo-1: access.log is not written: no storage space; it serves"),
             "{text}"
         );
         let clock = "\ndemo-1: edits are refused: set it right\n";

@@ -161,6 +161,9 @@ pub struct NodeStatus {
     /// Why the node cannot write to its disk, while it cannot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<String>,
+    /// Why the node cannot write its logs of requests or titles, while it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logs: Option<String>,
     /// The server that serves the node's listeners; `None`: the node itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine: Option<EngineStatus>,

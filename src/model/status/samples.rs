@@ -29,6 +29,7 @@ impl NodeStatus {
             traits: NodeTraits::default(),
             place: Whereabouts::default(),
             disk: None,
+            logs: None,
             engine: None,
             clock_offset_ms: None,
         }

@@ -90,6 +90,7 @@ mod tests {
             address_trouble: None,
             place: Whereabouts::default(),
             disk: None,
+            logs: None,
             engine: None,
             clock_offset_ms: None,
             traits: NodeTraits::default(),

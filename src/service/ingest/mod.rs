@@ -42,6 +42,7 @@ use self::refusal::{Refusal, refuse};
 use super::authority::MountAuthority;
 use super::drain::{Drain, Phase};
 use super::logins::{Caller, Logins, RequestLogin};
+use super::logs::Logs;
 use super::mesh::Mesh;
 use super::relay::Relays;
 use super::sources::{SourcePlace, SourceProtocol, Sources};
@@ -79,6 +80,8 @@ pub struct IngestConfig {
     pub max_sources: u32,
     /// The mount of Shoutcast sources that name none, if there is one.
     pub shoutcast_mount: Option<MountName>,
+    /// Notes the sources that speak Shoutcast; all others have been noted.
+    pub logs: Logs,
     /// The tasks of visitors: when they end, newcomers are refused and all sources end.
     pub visitors: Tasks,
 }

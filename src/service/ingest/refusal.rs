@@ -99,7 +99,9 @@ pub(super) async fn refuse(stream: &mut DoorStream, reply: &Reply, refusal: Refu
 /// Answers a client that may still be sending, and reads on for a moment: closed with unread bytes, the connection would
 /// be reset by the system, and the answer be lost on the way.
 pub async fn answer_and_drain(stream: &mut DoorStream, answer: &[u8]) {
-    if answer::send(stream, answer).await.is_err() || answer::end(stream).await.is_err() {
+    let sent = answer::send(stream, answer).await;
+    stream.end_request(); // its time does not include how long the client lingers
+    if sent.is_err() || answer::end(stream).await.is_err() {
         return;
     }
     let drain = async {

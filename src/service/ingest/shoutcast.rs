@@ -68,6 +68,9 @@ impl Ingest {
         begun: BytesMut,
     ) {
         keep_little(visitor);
+        if let Some(record) = self.0.logs.begin_shoutcast(&spec.path, visitor.client) {
+            visitor.stream.begin_request(record);
+        }
         let sent = answer::send(&mut visitor.stream, shoutcast::ACCEPTED).await;
         if let Err(error) = sent {
             return debug!(%error, "gone behind its password");
@@ -76,6 +79,9 @@ impl Ingest {
         else {
             return;
         };
+        if let Some(record) = visitor.stream.request() {
+            record.is_of(head.header("user-agent").unwrap_or_default());
+        }
         let origin = SourceOrigin::new(visitor.client.ip, &spec);
         let offer = Offer::of(&head, spec, origin, SourceProtocol::Shoutcast, priority);
         let mount = offer.spec.path.clone();

@@ -12,6 +12,7 @@ use super::{After, Entrance, Listening, MountRequest, no_source, probes, send, u
 use crate::io::channel::ChannelReader;
 use crate::io::clock;
 use crate::io::door::{DoorPlace, Visitor};
+use crate::io::logs::AccessRecord;
 use crate::io::pacer::{Left, Listener, ListenerSocket};
 use crate::media::icy::METAINT;
 use crate::media::intro::Intro;
@@ -64,6 +65,8 @@ struct Guest {
     place: DoorPlace,
     /// Has the mount fed to Icecast, where that serves it.
     hold: Option<FeedHold>,
+    /// The request, for the log.
+    record: Option<Box<AccessRecord>>,
     span: tracing::Span,
 }
 
@@ -73,6 +76,7 @@ impl Guest {
             attendance,
             place,
             hold,
+            record,
             span,
         } = self;
         let attendee = attendance.attendee().clone();
@@ -80,6 +84,9 @@ impl Guest {
             attendee.note_slow();
         }
         drop((place, attendance, hold));
+        if let Some(record) = record {
+            record.end_stream(sent_bytes);
+        }
         let (seconds, agent) = (attendee.listens_for().as_secs(), attendee.agent());
         span.in_scope(|| info!(?why, seconds, sent_bytes, agent, "listener gone"));
     }
@@ -231,7 +238,13 @@ impl Listening {
     }
 
     /// Enters a listener in the register, and hands its connection to the pacer.
-    fn take_in(&self, visitor: Visitor, asking: MountRequest<'_>, welcome: Welcome, reply: &Reply) {
+    fn take_in(
+        &self,
+        mut visitor: Visitor,
+        asking: MountRequest<'_>,
+        welcome: Welcome,
+        reply: &Reply,
+    ) {
         let (mount, head) = (asking.mount, asking.head);
         let Welcome {
             admission,
@@ -256,6 +269,7 @@ impl Listening {
             self.0.places.note(&asking, Arc::downgrade(attendee));
         }
         let control = attendee.control().clone();
+        let record = visitor.stream.take_request();
         let socket = match ListenerSocket::new(visitor.stream) {
             Ok(socket) => socket,
             Err(error) => {
@@ -267,6 +281,7 @@ impl Listening {
             attendance,
             place: visitor.place,
             hold: heard.hold,
+            record,
             span: tracing::Span::current(),
         };
         let listener = Listener {

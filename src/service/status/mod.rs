@@ -296,6 +296,7 @@ fn node_status(
         traits: NodeTraits::default(),
         place: node.card.place,
         disk: node.disk.clone(),
+        logs: node.logs.clone(),
         engine: node.engine.clone().map(cleaned),
         clock_offset_ms: None,
         address_trouble: None,

@@ -187,6 +187,49 @@ fn a_node_on_a_read_only_disk_starts_and_serves() {
 }
 
 #[test]
+fn a_full_disk_costs_lines_of_the_logs_and_no_listener() {
+    let mut node = node();
+    node.kill9();
+    let Some(disk) = SmallDisk::over(node.data_dir()) else {
+        return;
+    };
+    node.restart();
+    node.create_mount("/before.mp3", PASSWORD);
+    let source = KnownSource::start(&node, "/before.mp3", PASSWORD);
+    let player = Player::tune_in(&format!("{}/before.mp3", node.url()));
+    let filler = disk.fill();
+    let trouble = || {
+        // Each is a line, and the block that the file has already is full at some time.
+        for _ in 0..20 {
+            http::get(&node.address(), "/livez").expect("it answers");
+        }
+        node.opinion_of("n1").and_then(|it| it.logs)
+    };
+    let (why, _) = eventually(PATIENCE, "the status says it", || {
+        trouble().ok_or("nothing")
+    });
+    assert_eq!(why, "access.log is not written: no storage space");
+    player.wait_for_more(20 * FRAME_BYTES);
+    fs::remove_file(filler).expect("our own file");
+    eventually(PATIENCE, "it is written again", || match trouble() {
+        None => Ok(()),
+        Some(why) => Err(why),
+    });
+    let log = node.log();
+    assert_eq!(log.matches("a log is not written").count(), 1, "{log}");
+    assert!(log.contains("a log is written again"), "{log}");
+    let noted = fs::read_to_string(node.data_dir().join("logs/access.log")).unwrap();
+    for line in noted.lines() {
+        let is_whole = line.starts_with("127.0.0.0 - ") && line.ends_with(" 0");
+        assert!(is_whole, "{line}");
+    }
+    assert!(!source.is_closed() && !player.is_closed());
+    drop((source, player));
+    node.kill9();
+    drop(disk);
+}
+
+#[test]
 fn a_full_disk_leaves_edits_to_the_peers() {
     let mut mesh = TestMesh::start(3);
     let full = 2; // of equal ranks the last name is the first heir

@@ -142,6 +142,12 @@ impl Icecast {
         status.is_ok_and(|answer| answer.text().contains(&named))
     }
 
+    /// The text of one of its logs, which need not be UTF-8.
+    pub(crate) fn log(&self, name: &str) -> String {
+        let text = fs::read(self.home.path().join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
     /// `HOST:PORT`.
     pub(crate) fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
@@ -267,7 +273,8 @@ fn settings(home: &Path, port: u16, clients: u32, mounts: &[(&str, Option<u32>)]
          <listen-socket><port>{port}</port><bind-address>127.0.0.1</bind-address></listen-socket>{mounts}\
          <paths><basedir>{home}</basedir><logdir>{home}</logdir><webroot>{home}/web</webroot>\
          <adminroot>{PAGES}/admin</adminroot></paths>\
-         <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog><loglevel>3</loglevel></logging>\
+         <logging><accesslog>access.log</accesslog><errorlog>error.log</errorlog>\
+         <playlistlog>playlist.log</playlistlog><loglevel>3</loglevel></logging>\
          <security><chroot>0</chroot>{changed}</security>"
     )
 }

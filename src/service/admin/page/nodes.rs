@@ -93,6 +93,7 @@ fn row(seen: PageView<'_>, node: &NodeStatus) -> Markup {
 fn trouble(node: &NodeStatus) -> Markup {
     html! {
         @if let Some(why) = &node.disk { small { (Foreign(why)) ", edits are refused" } }
+        @if let Some(why) = &node.logs { small { (Foreign(why)) } }
         @if let Some(engine) = &node.engine {
             @if !engine.serving { small { strong { "Serves no listeners: " (Foreign(&engine.name)) " does not" } } }
             @if let Some(why) = &engine.trouble { small { (Foreign(&engine.name)) ": " (Foreign(why)) } }

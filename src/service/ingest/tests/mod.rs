@@ -272,6 +272,7 @@ fn ingest_config(mesh: &Mesh) -> IngestConfig {
         logins: Logins::new(mesh.documents.clone(), passwords, Secret::from("")),
         max_sources: 1,
         shoutcast_mount: None,
+        logs: Logs::silent(),
         visitors: mesh.tasks.group(),
         mesh: mesh.clone(),
         streams,
