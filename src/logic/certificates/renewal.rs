@@ -108,7 +108,7 @@ fn part(seconds: u64, share: f64) -> u64 {
 }
 
 #[cfg(test)]
-pub(super) mod samples {
+pub(crate) mod samples {
     use super::*;
     use crate::model::acme::{CertificateSource, SealedKey};
 

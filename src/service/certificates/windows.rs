@@ -34,8 +34,10 @@ impl Windows {
     /// A certificate that the authority is to be asked about now: its serial number and its chain.
     pub(super) fn next(&self, issuance: &Issuance, now_unix_s: u64) -> Option<(String, String)> {
         let is_due = |serial: &String| {
+            // A time further away than we ever wait was noted by a clock that was ahead.
+            let latest = now_unix_s.saturating_add(ASK_AGAIN_S[1]);
             let at = self.ask_at_unix_s.get(serial);
-            at.is_none_or(|at| *at <= now_unix_s)
+            at.is_none_or(|at| *at <= now_unix_s || *at > latest)
         };
         let mut certificates = issuance.certificates.values();
         let due = certificates.find(|it| {
@@ -65,5 +67,27 @@ impl Windows {
             Some((window, _)) => self.known.insert(serial, window),
             None => self.known.remove(&serial),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logic::certificates::renewal::samples::certificate;
+    use crate::logic::records::certificates::certificate_key;
+
+    #[test]
+    fn the_authority_is_asked_again_after_a_wrong_clock() {
+        let (mut issuance, now) = (Issuance::default(), 1_000_000);
+        let kept = certificate("a.example", now - 10, 900_000);
+        let serial = kept.serial.clone();
+        let key = certificate_key(&kept.chain);
+        issuance.certificates.insert(key, kept);
+        let mut windows = Windows::default();
+        for (wait_s, is_due) in [(0, true), (86_400, false), (200_000, true)] {
+            windows.ask_at_unix_s.insert(serial.clone(), now + wait_s);
+            let next = windows.next(&issuance, now);
+            assert_eq!(next.is_some(), is_due, "{wait_s}");
+        }
     }
 }

@@ -188,6 +188,19 @@ fn a_name_that_leads_elsewhere_harms_itself_only() {
 }
 
 #[test]
+fn a_clock_that_was_ahead_delays_no_order() {
+    let Some(stage) = Stage::set_by_clock("+3d") else {
+        return;
+    };
+    let name = "a.radio.example";
+    stage.enable(name);
+    let fault = stage.wait_fault(0, name, "the clock of this node is ");
+    println!("{fault}");
+    stage.mesh.nodes[0].set_clock("+0");
+    stage.wait_valid(0, name);
+}
+
+#[test]
 fn settings_that_make_no_sense_are_refused() {
     let Some(stage) = Stage::set(1, &[]) else {
         return;

@@ -1,5 +1,6 @@
 //! Orders that succeed, also when whoever orders dies.
 
+use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
@@ -158,6 +159,27 @@ fn kill_at_the_gate(held: Held) {
     stage.dns.lead(name, ip(others[0]));
     stage.mesh.nodes[issuer].kill9();
     wait_finished(&stage, &others, name);
+}
+
+#[test]
+fn an_order_ends_when_an_operator_turns_https_off() {
+    let Some(stage) = Stage::set(1, &[]) else {
+        return;
+    };
+    let name = "a.radio.example";
+    let gate = Gate::before(&stage.pebble, Held::Request);
+    stage.enable_with(0, &gate.directory(), gate.trusted_by(), name);
+    gate.wait_held();
+    let node = &stage.mesh.nodes[0];
+    let asked = || http::get(&node.address(), "/.well-known/acme-challenge/abc").unwrap();
+    assert_eq!(asked().head.status, 200);
+    done(&node.command("cert", &["disable"]));
+    assert_eq!(asked().head.status, 404);
+    eventually(PATIENCE, "the order is closed", || {
+        let document = fs::read_to_string(node.data_dir().join("document"));
+        let document = document.map_err(|it| it.to_string())?;
+        so(!document.contains("thumbprint"), node.log())
+    });
 }
 
 /// Waits until the nodes that are left have a certificate: by the order that there was, or one more.

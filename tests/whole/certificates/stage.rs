@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use antiphon::model::status::certificates::{CertificateState, CertificateStatus};
 
+use crate::support::clock;
 use crate::support::mesh::TestMesh;
 use crate::support::network::Network;
 use crate::support::node::{Setup, TestNode, done};
@@ -39,6 +40,15 @@ pub(super) struct Stage {
     port: u16,
 }
 
+/// What is unusual about the nodes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Odd<'a> {
+    /// The zone that the second one serves.
+    zone: Option<&'a str>,
+    /// By how much their clocks are off.
+    clock: Option<&'a str>,
+}
+
 impl Stage {
     /// So many nodes; `None` without the programs.
     pub(super) fn set(nodes: usize, variables: &[(&'static str, &str)]) -> Option<Self> {
@@ -55,7 +65,21 @@ impl Stage {
             return None;
         }
         let dns = ScriptedDns::start(ip(0));
-        Some(Self::start(nodes, lifetime_s, variables, dns, None))
+        let odd = Odd::default();
+        Some(Self::start(nodes, lifetime_s, variables, dns, odd))
+    }
+
+    /// One node whose clock is off by so much.
+    pub(super) fn set_by_clock(offset: &str) -> Option<Self> {
+        if !have("pebble") || !have("pebble-challtestsrv") || clock::library().is_none() {
+            return None;
+        }
+        let dns = ScriptedDns::start(ip(0));
+        let odd = Odd {
+            clock: Some(offset),
+            ..Odd::default()
+        };
+        Some(Self::start(1, LONG_S, &[], dns, odd))
     }
 
     /// Nodes of which the second serves this zone, and is what the authority asks.
@@ -64,7 +88,11 @@ impl Stage {
             return None;
         }
         let dns = ScriptedDns::start(ip(0));
-        Some(Self::start(nodes, LONG_S, &[], dns, Some(zone)))
+        let odd = Odd {
+            zone: Some(zone),
+            ..Odd::default()
+        };
+        Some(Self::start(nodes, LONG_S, &[], dns, odd))
     }
 
     fn start(
@@ -72,8 +100,9 @@ impl Stage {
         lifetime_s: u64,
         variables: &[(&'static str, &str)],
         dns: ScriptedDns,
-        zone: Option<&str>,
+        odd: Odd<'_>,
     ) -> Self {
+        let zone = odd.zone;
         let (port, dns_port) = (free_port(), free_port());
         let own_dns = SocketAddr::new(ip(1).into(), dns_port);
         let pebble = Pebble::start(PebbleSetup {
@@ -92,6 +121,10 @@ impl Stage {
         });
         let mesh = TestMesh::start_with(nodes, |index, setup| {
             let setup = setup.at(ip(index)).port(port);
+            let setup = match odd.clock {
+                Some(offset) => setup.clock(offset),
+                None => setup,
+            };
             match zone.filter(|_| index == 1) {
                 Some(zone) => {
                     setup.configured(&format!("[dns]\nzone = '{zone}'\nlisten = '{own_dns}'\n"))
