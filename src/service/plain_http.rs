@@ -122,6 +122,11 @@ impl PlainHttp {
         is_refused
     }
 
+    /// The host by which the world knows this node.
+    pub fn host(&self) -> &str {
+        self.address.host()
+    }
+
     /// What the end of the last certificate for this node's name means here, if it means anything.
     pub fn warning_of_no_certificate(&self) -> Option<String> {
         let uses: Vec<&str> = self.settings.refused.iter().map(|it| it.word()).collect();

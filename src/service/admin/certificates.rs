@@ -11,6 +11,7 @@ use super::reply;
 use super::settings;
 use crate::io::http::Trust;
 use crate::logic::records::https::HTTPS_KIND;
+use crate::model::https::CertificateName;
 use crate::service::certificates::{challenges, deletion, doubts, orders};
 use crate::service::status::Viewer;
 
@@ -73,7 +74,12 @@ pub(super) async fn delete(admin: &Admin, call: Call) -> Answer {
     let deleted = deletion::delete(&admin.0.mesh, &call.named).await?;
     let certificate = &deleted.certificate;
     let warning = admin.0.plain_http.warning_of_no_certificate();
-    let warning = warning.filter(|_| !deleted.bare.is_empty());
+    let host: Option<CertificateName> = admin.0.plain_http.host().parse().ok();
+    let is_own = |bare: &String| {
+        let bare = bare.parse::<CertificateName>();
+        bare.is_ok_and(|bare| host.as_ref().is_some_and(|host| bare.covers(host)))
+    };
+    let warning = warning.filter(|_| deleted.bare.iter().any(is_own));
     let told = json!({
         "names": certificate.hosts(),
         "serial": certificate.serial,

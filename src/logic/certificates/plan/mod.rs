@@ -111,19 +111,15 @@ pub fn due_at(view: IssuerView<'_>, wanted: &WantedCertificate) -> Option<u64> {
     }
     let issuance = view.issuance;
     let held = held(issuance, &wanted.names, view.now_unix_s);
+    // One that was imported before its time is bridged. An authority's own begins at once, by every clock that is right.
+    let is_usable = |it: &&KeptCertificate| {
+        it.source == CertificateSource::Ordered || !it.is_upcoming(view.now_unix_s)
+    };
+    let held = held.filter(is_usable);
     let order = issuance.orders.get(wanted.first_name());
     let order = order.filter(|order| order.names == wanted.names);
     let window = |held: &KeptCertificate| view.windows.get(&held.serial).copied();
-    let by_time = match held {
-        // The authority's own begin at once, by every clock that is right.
-        Some(held)
-            if held.source == CertificateSource::Imported && held.is_upcoming(view.now_unix_s) =>
-        {
-            0
-        }
-        Some(held) => renew_at_unix_s(held, window(held)),
-        None => 0,
-    };
+    let by_time = held.map_or(0, |held| renew_at_unix_s(held, window(held)));
     let is_open = order.is_some_and(|order| order.open.is_some());
     let mut at = if is_open { 0 } else { by_time };
     let wish = issuance.wishes.get(wanted.first_name()).copied();

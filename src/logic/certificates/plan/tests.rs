@@ -348,7 +348,9 @@ fn one_that_was_imported_before_its_time_is_bridged_and_then_used() {
         ..certificate("a.example", NOW + 3 * DAY_S, LIFETIME)
     };
     desk.keep(imported.clone());
+    desk.is_minority = true;
     assert_eq!(desk.ordered().as_deref(), Some("a.example"));
+    desk.is_minority = false;
     desk.keep(certificate("a.example", NOW + 1, LIFETIME));
     desk.now_unix_s = NOW + 2 * DAY_S;
     assert!(
