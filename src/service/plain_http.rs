@@ -127,7 +127,7 @@ impl PlainHttp {
         self.address.host()
     }
 
-    /// What the end of the last certificate for this node's name means here, if it means anything.
+    /// A warning of the end of the last certificate for this node's name, if logins would be refused then.
     pub fn warning_of_no_certificate(&self) -> Option<String> {
         let uses: Vec<&str> = self.settings.refused.iter().map(|it| it.word()).collect();
         let is_cut_off = !uses.is_empty() && !self.address.is_proxied();

@@ -84,7 +84,7 @@ pub enum AcmeError {
     Strange(String),
 }
 
-/// What to do where the authority's server is not trusted; else nothing.
+/// The advice where the authority's server is not trusted; else nothing.
 fn trust_advice(error: &HttpError) -> &'static str {
     match error {
         HttpError::Untrusted(..) => {

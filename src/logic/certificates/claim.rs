@@ -3,7 +3,6 @@
 //! Epochs of the seat are not kept on disk, so a mesh that was off as a whole begins with lower ones. A claim therefore holds
 //! for some minutes only, and one whose time no clock can have noted that is right holds for nothing.
 
-use super::plan::IssuerView;
 use crate::logic::records::certificates::Issuance;
 use crate::model::acme::CertificateOrder;
 use crate::model::https::CertificateName;
@@ -44,13 +43,6 @@ pub fn claimed(
         node: order.fence.node.clone(),
         until_unix_s: claimed_until(order, holder?, now_unix_s)?,
     })
-}
-
-/// All wanted orders that the holder of the seat leaves alone.
-pub fn all_claimed(view: IssuerView<'_>) -> Vec<ClaimedOrder> {
-    let names = view.wanted.iter().map(|it| it.first_name());
-    let claimed = |name| claimed(view.issuance, view.holder, name, view.now_unix_s);
-    names.filter_map(claimed).collect()
 }
 
 #[cfg(test)]

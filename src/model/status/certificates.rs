@@ -34,11 +34,11 @@ pub enum CertificateState {
     Missing,
     /// Valid, and should have been renewed: less than a third of its lifetime is left.
     Ending,
-    /// There, and not valid yet.
+    /// Kept, and not valid yet.
     Upcoming,
     /// Over.
     Expired,
-    /// There, but no key of the node's secret opens its key.
+    /// Kept, but no key of the node's secret opens its key.
     Locked,
 }
 

@@ -16,9 +16,8 @@ use super::sealing::{SealedKeys, seal_again};
 use super::windows::Windows;
 use crate::io::clock;
 use crate::io::seal::Seal;
-use crate::logic::certificates::claim::all_claimed;
 use crate::logic::certificates::names::WantedCertificate;
-use crate::logic::certificates::plan::{IssuerStep, IssuerView, next_step};
+use crate::logic::certificates::plan::{IssuerStep, IssuerView, all_claimed, next_step};
 use crate::logic::certificates::renewal::wait_after;
 use crate::model::acme::CertificateOrder;
 use crate::model::https::HttpsSettings;
@@ -35,7 +34,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// The wait after an edit that was refused: what an authority has already done is asked for again only so often.
 const EDIT_AGAIN: Duration = Duration::from_secs(60);
 
-/// What one holding of the seat remembers.
+/// The memory of one holding of the seat.
 #[derive(Debug, Default)]
 struct Known {
     windows: Windows,

@@ -11,12 +11,12 @@ use crate::model::acme::{KeptCertificate, SealedKey};
 use crate::model::record::key::RecordKey;
 use crate::service::document::{ChangeError, Documents};
 
-/// What the secret of this node makes of the keys in the document.
+/// The keys of the document, by whether the secret of this node opens them.
 #[derive(Clone, Debug)]
 pub struct SealedKeys {
-    /// What the document says, without the certificates whose keys it does not open.
+    /// The document's part, without the certificates whose keys it does not open.
     pub usable: Arc<Issuance>,
-    /// Those certificates.
+    /// The certificates that are left out.
     pub locked: BTreeMap<RecordKey, KeptCertificate>,
     /// How many keys are sealed under one that is not the first of the secret.
     pub outdated: usize,

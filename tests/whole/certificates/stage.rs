@@ -40,7 +40,7 @@ pub(super) struct Stage {
     port: u16,
 }
 
-/// What is unusual about the nodes.
+/// The unusual in the nodes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Odd<'a> {
     /// The zone that the second one serves.

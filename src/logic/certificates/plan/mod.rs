@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::slice;
 
-use super::claim::claimed;
+use super::claim::{ClaimedOrder, claimed};
 use super::names::{ProofWay, WantedCertificate};
 use super::precedence::precedence;
 use super::renewal::{
@@ -102,6 +102,13 @@ pub fn is_used(issuance: &Issuance, certificate: &KeptCertificate, now_unix_s: u
     };
     names.any(|name| held(issuance, slice::from_ref(name), now_unix_s) == Some(certificate))
         || addresses.any(is_first)
+}
+
+/// All wanted orders that the holder of the seat leaves alone.
+pub fn all_claimed(view: IssuerView<'_>) -> Vec<ClaimedOrder> {
+    let names = view.wanted.iter().map(|it| it.first_name());
+    let claimed = |name| claimed(view.issuance, view.holder, name, view.now_unix_s);
+    names.filter_map(claimed).collect()
 }
 
 /// When a certificate is to be ordered, unix seconds; `None`: never.
