@@ -98,7 +98,8 @@ impl Listening {
             return Some(outside);
         }
         let address = self.address_at(to, reserved, asking)?;
-        Some(with_query(address, &self.query_to_carry(asking)))
+        let query = self.query_to_carry(asking);
+        Some(with_query(address, query.as_deref()))
     }
 
     /// The passthrough address of a mount at a node of ours.
@@ -193,11 +194,11 @@ impl Listening {
         } = asked;
         let carried = token::of_query(query).filter(|it| token::is_shaped(it));
         let carried = carried.map(|it| token::with_token("", &it));
-        let carried = carried.unwrap_or_default();
+        let carried = carried.as_deref();
         let host_url = self.front(client, host);
         let mut family = self.family(mount, &host_url);
         for entry in &mut family {
-            entry.url = with_query(std::mem::take(&mut entry.url), &carried);
+            entry.url = with_query(std::mem::take(&mut entry.url), carried);
         }
         if !family.is_empty() {
             let entries: Vec<PlaylistEntry<'_>> = family.iter().map(FamilyEntry::entry).collect();
@@ -218,7 +219,7 @@ impl Listening {
         };
         urls.retain(|url| *url != front);
         urls.push(front);
-        let urls = urls.into_iter().map(|url| with_query(url, &carried));
+        let urls = urls.into_iter().map(|url| with_query(url, carried));
         let urls: Vec<String> = urls.collect();
         let title = title.as_str();
         let entries: Vec<PlaylistEntry<'_>> = urls
@@ -312,10 +313,10 @@ impl Listening {
     }
 }
 
-fn with_query(address: String, query: &str) -> String {
-    match query.is_empty() {
-        true => address,
-        false => format!("{address}?{query}"),
+fn with_query(address: String, query: Option<&str>) -> String {
+    match query {
+        Some(query) => format!("{address}?{query}"),
+        None => address,
     }
 }
 

@@ -97,45 +97,52 @@ impl Listening {
         let needs_account = spec.listener_auth == ListenerAuth::Htpasswd
             && words.holder == Holder::SentOn
             && !words.name.is_empty();
-        let name = words.name.parse::<AccountName>().ok();
-        let documents = &config.mesh.documents;
-        let has_account = || {
-            let hash = name.and_then(|name| documents.account_hash(&spec.path, &name));
-            hash.is_some()
-        };
-        match !needs_account || has_account() {
+        match !needs_account || self.has_account(spec, &words.name) {
             true => Ok(words),
             false => Err(BadToken::Code),
         }
     }
 
-    /// The query with which a listener is sent on to another node: with a token, if it needs one there and has none that holds.
-    pub(super) fn query_to_carry(&self, asking: MountRequest<'_>) -> String {
-        let query = asking.head.query().unwrap_or_default();
+    fn has_account(&self, spec: &MountSpec, name: &str) -> bool {
+        let documents = &self.0.config.mesh.documents;
+        let name = name.parse::<AccountName>().ok();
+        let hash = name.and_then(|name| documents.account_hash(&spec.path, &name));
+        hash.is_some()
+    }
+
+    /// The query with which a listener is sent on to another node, if it has any: with a token, if it needs one there and has none
+    /// that holds.
+    pub(super) fn query_to_carry(&self, asking: MountRequest<'_>) -> Option<String> {
+        let query = asking.head.query();
         let mounts = self.0.config.mesh.documents.mounts();
-        let Some(spec) = mounts
-            .get(asking.mount)
-            .filter(|it| !it.listener_auth.is_open())
-        else {
-            return query.to_owned();
+        let spec = mounts.get(asking.mount);
+        let Some(spec) = spec.filter(|it| !it.listener_auth.is_open()) else {
+            return query.map(str::to_owned);
         };
+        let query = query.unwrap_or_default();
         let now_unix_s = clock::unix_s();
         let mut until_unix_s = now_unix_s + PASS_LIFE_S;
         if let LetIn::ByToken(words) = asking.let_in {
             let (keys, ip) = (&self.0.config.token_keys, asking.client.ip);
             let own = token::of_query(query).map(|it| keys.check(of(spec), &it, ip, now_unix_s));
             if own.is_some_and(|own| own.is_ok()) {
-                return query.to_owned();
+                return Some(query.to_owned());
             }
             until_unix_s = until_unix_s.min(words.until_unix_s);
         }
+        let name = asking.let_in.name();
         let words = TokenWords {
             until_unix_s,
-            holder: Holder::SentOn,
-            name: asking.let_in.name().to_owned(),
+            holder: match asking.let_in {
+                _ if self.has_account(spec, name) => Holder::SentOn,
+                LetIn::ByToken(words) if words.holder != Holder::SentOn => words.holder,
+                // Let in to the mount that it asked for, whose listeners hear this one while that is full.
+                _ => Holder::Bearer,
+            },
+            name: name.to_owned(),
         };
         let pass = self.0.config.token_keys.mint(of(spec), &words);
-        token::with_token(query, &pass)
+        Some(token::with_token(query, &pass))
     }
 }
 
