@@ -2,6 +2,7 @@
 
 mod announcing;
 mod certificates;
+mod engine;
 mod kept;
 mod ports;
 mod presence;

@@ -1,6 +1,5 @@
 //! Builds the services of a node, each from those that it needs.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -32,12 +31,11 @@ use crate::service::founding::Founder;
 use crate::service::front::Front;
 use crate::service::geo::Geo;
 use crate::service::https_address::HttpsAddress;
-use crate::service::icecast::{IcecastEngine, KeeperConfig};
 use crate::service::import::Imports;
 use crate::service::ingest::{Ingest, IngestConfig};
 use crate::service::intro::Intros;
 use crate::service::ladders::{LadderConfig, Ladders};
-use crate::service::listen::{Engine, ListenConfig, Listening};
+use crate::service::listen::{ListenConfig, Listening};
 use crate::service::load::{Capacity, Load};
 use crate::service::logins::Logins;
 use crate::service::logs::Logs;
@@ -62,8 +60,6 @@ use crate::wire::livez::ProofKeys;
 
 /// The folder of the files that the mesh keeps, in the data directory.
 const FILES_FOLDER: &str = "files";
-/// The folder of files that a node makes for programs of other users.
-const RUN_FOLDER: &str = "/run/antiphon";
 
 /// The parts that the services are built from.
 pub(super) struct Core<'a> {
@@ -257,7 +253,7 @@ impl Core<'_> {
     ) -> anyhow::Result<Listening> {
         self.check_media_dir();
         let pacer = Pacer::start(PacerConfig::default()).context("cannot start the pacer")?;
-        let engine = self.start_engine(mesh, carriers)?;
+        let engine = self.start_engine(mesh, &carriers.load, &carriers.ladders)?;
         Ok(Listening::new(ListenConfig {
             mesh: mesh.clone(),
             load: carriers.load.clone(),
@@ -274,27 +270,6 @@ impl Core<'_> {
             token_keys: self.token_keys.clone(),
             fingerprint,
         }))
-    }
-
-    /// Starts the Icecast that serves the listeners, if the settings say so.
-    fn start_engine(&self, mesh: &Mesh, carriers: &Carriers) -> anyhow::Result<Engine> {
-        let Some(settings) = self.settings.icecast.clone() else {
-            return Ok(Engine::Embedded);
-        };
-        // Another user cannot get into the data directory.
-        let usual_folder = match &settings.user {
-            Some(_) => Path::new(RUN_FOLDER).join(format!("icecast-{}", self.settings.name)),
-            None => self.settings.data_dir.join("icecast"),
-        };
-        let config = KeeperConfig {
-            settings,
-            usual_folder,
-            max_listeners: self.capacity.max_listeners,
-            spawner: self.start_spawner()?,
-            load: carriers.load.clone(),
-        };
-        let engine = IcecastEngine::start(config, mesh.clone(), carriers.ladders.clone());
-        Ok(Engine::Icecast(engine))
     }
 
     /// Starts the service of transcoded mounts. Its jobs end before the tasks of visitors do.
@@ -349,7 +324,7 @@ impl Core<'_> {
         self.tasks.spawn(imports.run());
     }
 
-    fn start_spawner(&self) -> anyhow::Result<Spawner> {
+    pub(super) fn start_spawner(&self) -> anyhow::Result<Spawner> {
         Spawner::start(self.tasks).context("cannot start the thread that starts programs")
     }
 
