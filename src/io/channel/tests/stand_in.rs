@@ -6,8 +6,10 @@ use super::*;
 fn listeners_begin_behind_the_edge_of_a_feed_of_others() {
     let (live, other) = (mpeg(1), mpeg(2));
     let channel = Channel::new(live.clone());
-    append(&live, &numbered(0..4));
-    append(&other, &numbered(100..1_000));
+    // All at one moment, so that nobody lacks anything meanwhile.
+    let now = Instant::now();
+    live.append(0, &numbered(0..4), now);
+    other.append(0, &numbered(100..1_000), now);
     let [mut fast, mut slow] = [(); 2].map(|()| channel.join(BURST));
     assert_eq!(take_all(&mut fast), numbered(0..4));
     channel.go_over(&other);
