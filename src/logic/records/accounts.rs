@@ -24,7 +24,7 @@ const BCRYPT_BYTES: usize = 60;
 /// An account of a listener.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListenerAccount {
-    /// The hash of its password, of one of the kinds that [`check`] knows.
+    /// The hash of its password, of one of the kinds that a password is checked against.
     pub hash: String,
 }
 

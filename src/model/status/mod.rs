@@ -262,7 +262,7 @@ pub struct MountStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting: Vec<WaitingSource>,
     /// How many wait beside these.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub waiting_untold: u32,
     /// The transcoder that makes the stream; `None` for a mount whose stream an encoder sends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -358,6 +358,11 @@ pub struct SourceStatus {
     /// The order of the source among those of the mount.
     #[serde(default, skip_serializing_if = "SourcePriority::is_first")]
     pub priority: SourcePriority,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A source that waits for its turn.
