@@ -126,16 +126,15 @@ fn a_file_is_sent_whole_in_part_or_not_again() {
 fn nothing_of_ours_is_hidden_by_a_file() {
     let (folder, node) = site();
     let status = |path: &str| get(&node.address(), path).unwrap().head.status;
-    for path in [
-        "/link.txt",
-        "/.secret",
-        "/outside.txt",
-        "/none",
-    ] {
+    for path in ["/link.txt", "/.secret", "/outside.txt", "/none"] {
         assert_eq!(status(path), 404, "{path}");
     }
     assert_eq!(status("/%2e%2e/outside.txt"), 400);
-    assert_eq!(status("/admin/x.txt"), 400, "no command of Icecast's");
+    assert_eq!(
+        status("/admin/x.txt"),
+        401,
+        "a command, for all that is said"
+    );
     write(
         &folder.path().join("site"),
         "index.html",
