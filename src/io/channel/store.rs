@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::logic::pace::MOST_AHEAD;
 use crate::media::ring::RingEdge;
 
 /// The most that is made up for at one switch: as much as a listener is sent at once when it joins.
@@ -15,8 +14,8 @@ const MOST_MADE_UP: Duration = Duration::from_secs(5);
 /// How much more than it should have in store a listener has who is to hear that first, before the next stream: less is made up for
 /// by and by.
 const SPENT_FROM: Duration = Duration::from_secs(1);
-/// The most that is spent so: no source may be further ahead of its time.
-const MOST_SPENT: Duration = MOST_AHEAD;
+/// The most that is spent so at one switch: what is left is spent at the next one.
+const MOST_SPENT: Duration = MOST_MADE_UP;
 
 /// The account of one listener.
 #[derive(Clone, Copy, Debug)]
