@@ -2,7 +2,7 @@
 
 use super::plan::{Plan, PlannedMount};
 use super::server::ForMounts;
-use super::values::{ICECAST_PORT, SAMPLE_PASSWORD, header_rules, login, with_slash};
+use super::values::{ICECAST_PORT, SAMPLE_PASSWORD, header_rules, login, told, with_slash};
 use crate::cli::fields;
 use crate::logic::records::mounts::MOUNT_KIND;
 use crate::model::mount::MountName;
@@ -207,14 +207,7 @@ fn setting(child: &ConfigElement, planned: &mut PlannedMount, plan: &mut Plan) {
             set(child, planned, "http_headers", &rules.join(" | "), plan);
         }
         "authentication" => authentication(child, planned, plan),
-        name => {
-            let by_itself = BY_ITSELF.iter().find(|(known, _)| *known == name);
-            let by_itself = by_itself.map(|(_, words)| format!("nothing to do: {words}"));
-            let missing = MISSING.iter().find(|(known, _)| *known == name);
-            let missing = missing.map(|(_, words)| format!("no counterpart: {words}"));
-            let unknown = || "not known: nothing is made of it".to_owned();
-            plan.remark(child, by_itself.or(missing).unwrap_or_else(unknown));
-        }
+        name => plan.remark(child, told(name, &BY_ITSELF, &MISSING)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The part of an `icecast.xml` that is for the whole server, and what becomes of it here.
 
 use super::plan::Plan;
-use super::values::{ICECAST_PORT, SAMPLE_PASSWORD, header_rules, login, with_slash};
+use super::values::{ICECAST_PORT, SAMPLE_PASSWORD, header_rules, login, told, with_slash};
 use crate::logic::records::import::IMPORT_KIND;
 use crate::model::network::Network;
 use crate::wire::icecast::config_file::ConfigElement;
@@ -15,7 +15,7 @@ const STOCK_WEB_ROOTS: [&str; 5] = [
     "./web",
 ];
 /// The words for what a node does without being told, by the path of the element.
-const BY_ITSELF: [(&str, &str); 41] = [
+const BY_ITSELF: [(&str, &str); 39] = [
     ("fileserve", "files are served when web_root is set"),
     ("server-id", "answers say antiphon"),
     ("limits/threadpool", "threads follow the processors"),
@@ -49,9 +49,7 @@ const BY_ITSELF: [(&str, &str); 41] = [
         "a listener gets five seconds at once, whatever the bitrate",
     ),
     ("limits/max-listener", "max_listeners is that of the node"),
-    ("http-headers", "see each header"),
     ("relay-config", "see each relay"),
-    ("paths", "see each path"),
     ("paths/basedir", "data_dir is where a node keeps its own"),
     (
         "paths/adminroot",
@@ -154,14 +152,6 @@ const MISSING: [(&str, &str); 14] = [
     ),
 ];
 
-/// A table's words on an element at this path.
-fn told(path: &str) -> Option<String> {
-    let by_itself = BY_ITSELF.iter().find(|(known, _)| *known == path);
-    let by_itself = by_itself.map(|(_, words)| format!("nothing to do: {words}"));
-    let missing = MISSING.iter().find(|(known, _)| *known == path);
-    by_itself.or_else(|| missing.map(|(_, words)| format!("no counterpart: {words}")))
-}
-
 /// The part of the server that is for its mounts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ForMounts {
@@ -251,10 +241,7 @@ fn setting(path: &str, element: &ConfigElement, plan: &mut Plan, for_mounts: &mu
         | "master-password"
         | "relays-on-demand" => {}
         _ if path.starts_with("master/") => {}
-        path => {
-            let unknown = || "not known: nothing is made of it".to_owned();
-            plan.remark(element, told(path).unwrap_or_else(unknown));
-        }
+        path => plan.remark(element, told(path, &BY_ITSELF, &MISSING)),
     }
 }
 

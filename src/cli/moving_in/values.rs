@@ -51,3 +51,14 @@ pub(super) fn login(user: &str, password: &str) -> String {
         (user, password) => format!("{}:{}@", escaped(user), escaped(password)),
     }
 }
+
+/// The words on an element that is not taken over, by the tables of what is done without being told, and of what there is not.
+pub(super) fn told(name: &str, by_itself: &[(&str, &str)], missing: &[(&str, &str)]) -> String {
+    let find = |table: &[(&str, &str)], verdict: &str| {
+        let row = table.iter().find(|(known, _)| *known == name);
+        row.map(|(_, words)| format!("{verdict}: {words}"))
+    };
+    find(by_itself, "nothing to do")
+        .or_else(|| find(missing, "no counterpart"))
+        .unwrap_or_else(|| "not known: nothing is made of it".to_owned())
+}
